@@ -1,0 +1,259 @@
+"""Looking at one folder: which of its entries are segments, and what each is.
+
+Rule: observes and judges, changes nothing. A known, final file is recognised by name and inode alone and not opened;
+what is no recording is counted with its reason, never dropped in silence. Runs in threads.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import msgspec
+
+from backfill.containers import Probe, probe
+from backfill.layouts import EndRule, Named
+from backfill.layouts.zones import resolve
+from backfill.origins import OriginLog
+from backfill.seal import Look, judge
+from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, inode_of
+from schema.values import Kind, Segment, State
+
+
+@dataclass(slots=True)
+class FolderLook:
+    """What one folder holds."""
+
+    folder: str
+    mtime_ns: int
+    added: list[Segment] = field(default_factory=list)
+    changed: list[Segment] = field(default_factory=list)
+    vanished: list[Segment] = field(default_factory=list)
+    """Known before, not there now; tombstones excepted."""
+    subfolders: list[str] = field(default_factory=list)
+    kept: int = 0
+    """Known and unchanged."""
+    still_open: int = 0
+    settled: bool = True
+    """Every entry is final."""
+    failed: bool = False
+    """It could not be listed; what the ledger knows of it and below it stays."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def skip(self, reason: str, path: str) -> None:
+        """Count an entry that is no recording."""
+        self.skipped[reason] += 1
+        self.examples.setdefault(reason, path)
+
+
+class Intake:
+    """Judges the entries of one storage's folders.
+
+    Args:
+        now: microseconds UTC, one moment for the whole scan.
+        origins: says which files were filled; None if there are no such records.
+    """
+
+    def __init__(self, storage: Storage, *, now: int, origins: OriginLog | None) -> None:
+        self._storage = storage
+        self._layout = storage.layout
+        self._zone = storage.zone
+        self._now = now
+        self._origins = origins
+
+    def look(
+        self, folder: str, mtime_ns: int, known: dict[str, Segment], *, stat_all: bool = False, rejudge: bool = False
+    ) -> FolderLook:
+        """List `folder` and judge what is new or not final. `known` is what the ledger holds of it, by name.
+
+        `stat_all` looks at the size and time of every file; `rejudge` opens every file, because the rules changed.
+        """
+        found = FolderLook(folder, mtime_ns)
+        path = os.path.join(self._storage.root, folder)
+        unseen = dict(known)
+        fresh: list[tuple[str, os.stat_result, Segment | None]] = []
+        names: list[str] = []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    name = self._usable(entry, folder, found)
+                    if name is None:
+                        continue
+                    before = unseen.pop(entry.name, None)
+                    names.append(name)
+                    if before and not rejudge and not self._must_look(entry, before, stat_all):
+                        found.kept += 1
+                    else:
+                        fresh.append((name, entry.stat(follow_symlinks=False), before))
+        except OSError as error:
+            # The rest of the storage is still worth scanning.
+            failed = FolderLook(folder, mtime_ns, settled=False, failed=True)
+            failed.skip(f"folder cannot be read: {error.strerror}", folder or ".")
+            return failed
+        self._judge_all(fresh, names, found)
+        found.vanished = [segment for segment in unseen.values() if segment.state is not State.GONE]
+        return found
+
+    def look_at(self, path: str, before: Segment | None) -> Segment | None:
+        """Judge the single file at `path` as it is now; None if it is not there or no recording."""
+        full = os.path.join(self._storage.root, path)
+        try:
+            info = os.lstat(full)
+        except OSError:
+            return None
+        found = FolderLook("", 0)
+        self._judge_all([(path, info, before)], [path], found)
+        new = found.added or found.changed
+        return new[0] if new else None
+
+    def _usable(self, entry: os.DirEntry[str], folder: str, found: FolderLook) -> str | None:
+        """Return the path of an entry that may be a segment; else note what it is."""
+        path = f"{folder}/{entry.name}" if folder else entry.name
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError:
+            found.skip("name is not UTF-8", ascii(path))
+            return None
+        if not entry.name.isprintable():
+            found.skip("name has control characters", ascii(path))
+            return None
+        if entry.is_symlink():
+            if not entry.name.startswith("."):
+                found.skip("symbolic link, not followed", path)
+            return None
+        if entry.is_dir(follow_symlinks=False):
+            if self._layout.is_unit(path):
+                return path
+            if entry.name != STATE_FOLDER and self._layout.enter(path):
+                found.subfolders.append(path)
+            return None
+        if not entry.is_file(follow_symlinks=False):
+            found.skip("not a regular file", path)
+            return None
+        return path
+
+    def _must_look(self, entry: os.DirEntry[str], before: Segment, stat_all: bool) -> bool:
+        """Tell whether a known file may have become something else."""
+        if before.state in (State.OPEN, State.GONE) or entry.inode() & INODE_MASK != before.inode:
+            return True
+        if not stat_all or before.kind is Kind.FOLDER:
+            return before.kind is Kind.FOLDER and stat_all
+        info = entry.stat(follow_symlinks=False)
+        return info.st_size != before.size or info.st_mtime_ns != before.mtime_ns
+
+    def _judge_all(
+        self, fresh: list[tuple[str, os.stat_result, Segment | None]], names: list[str], found: FolderLook
+    ) -> None:
+        looks: list[tuple[str, Named, os.stat_result, Probe, Segment | None, int, int]] = []
+        for path, info, before in fresh:
+            named = self._layout.read(path)
+            if named is None:
+                found.skip("name is not this recorder's", path)
+                continue
+            try:
+                size, mtime_ns, probed = self._measure(path, info)
+            except OSError as error:
+                if isinstance(error, FileNotFoundError):
+                    found.settled = False  # deleted or renamed since it was listed
+                else:
+                    found.skip(f"cannot be read: {error.strerror}", path)
+                    found.settled = False
+                continue
+            looks.append((path, named, info, probed, before, size, mtime_ns))
+        need_next = self._layout.traits.end is EndRule.NEXT or any(
+            probed.closed is None for *_, probed, _, _, _ in looks
+        )
+        following = self._following(names) if need_next else {}
+        for path, named, info, probed, before, size, mtime_ns in looks:
+            look = Look(size, mtime_ns // 1000, probed, following.get(path))
+            verdict = judge(named, look, self._layout.traits, self._zone, self._now)
+            segment = Segment(
+                storage_id=self._storage.id,
+                camera=self._storage.shared_channel(named.channel),
+                path=path,
+                start=verdict.start,
+                end=verdict.end,
+                size=size,
+                mtime_ns=mtime_ns,
+                inode=inode_of(info),
+                state=verdict.state,
+                kind=Kind.FOLDER if probed.container == "folder" else Kind.FILE,
+                marks=verdict.marks,
+                reason=verdict.reason,
+                origin=self._storage.origin,
+            )
+            self._put(self._with_origin(segment), before, found)
+
+    def _measure(self, path: str, info: os.stat_result) -> tuple[int, int, Probe]:
+        """Return size, last write and what the container says. Raises OSError."""
+        full = os.path.join(self._storage.root, path)
+        if not self._layout.is_unit(path):
+            return info.st_size, info.st_mtime_ns, probe(full, info.st_size)
+        size, newest = 0, info.st_mtime_ns
+        for _, part in unit_files(full):
+            size += part.st_size
+            newest = max(newest, part.st_mtime_ns)
+        return size, newest, Probe("folder", None, None)
+
+    def _following(self, names: list[str]) -> dict[str, int]:
+        """Return for each path the start of the same camera's next one in this folder."""
+        starts: list[tuple[str, int, str]] = []
+        for path in names:
+            named = self._layout.read(path)
+            if named is not None and named.stamp is not None:
+                starts.append((named.channel, resolve(named.stamp, self._zone, None)[0], path))
+        starts.sort()
+        return {one[2]: other[1] for one, other in pairwise(starts) if one[0] == other[0]}
+
+    def _with_origin(self, segment: Segment) -> Segment:
+        """Return the segment with what the origin records say of it: a filled file is never our own."""
+        if self._origins is None or segment.state is not State.SEALED:
+            return segment
+        origin = self._origins.find(segment.path, segment.start, segment.size, segment.mtime_ns)
+        if origin is None:
+            return segment
+        return msgspec.structs.replace(
+            segment,
+            origin=origin.server,
+            digest=bytes.fromhex(origin.digest),
+            camera=origin.camera,
+            start=origin.start,
+            end=origin.end,
+            marks=0,
+            reason="",
+        )
+
+    def _put(self, segment: Segment, before: Segment | None, found: FolderLook) -> None:
+        if segment.state is State.OPEN:
+            found.still_open += 1
+            found.settled = False
+        if before is None:
+            found.added.append(segment)
+            return
+        same = before.inode == segment.inode and before.mtime_ns == segment.mtime_ns and before.size == segment.size
+        if same and before.digest is not None:
+            segment = msgspec.structs.replace(segment, digest=before.digest)
+        segment = msgspec.structs.replace(segment, id=before.id)
+        if segment == before:
+            found.kept += 1
+        else:
+            found.changed.append(segment)
+
+
+def unit_files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield name and stat of every file of a segment that is a folder, sorted, names relative to it.
+
+    Symbolic links and special files are not part of a segment. Raises OSError.
+    """
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(os.path.join(folder, below)) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                name = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(name)
+                elif entry.is_file(follow_symlinks=False):
+                    yield name, entry.stat(follow_symlinks=False)

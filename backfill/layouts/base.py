@@ -1,0 +1,132 @@
+"""What a layout is: the two-way street between a path and a camera, a stream and a time, and the rules around it.
+
+Rule: a layout is pure. It reads no file and no clock; what a file's content says comes from `backfill.containers`,
+and `backfill.seal` puts the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple, Protocol, Self
+
+from schema.settings import StorageSettings
+from schema.spans import SECOND
+
+
+class StartRule(StrEnum):
+    """What tells where a segment starts."""
+
+    NAME = "name"
+    END = "end"
+    """Its end minus its duration: for recorders that name a file later than its first picture."""
+
+
+class EndRule(StrEnum):
+    """What tells where a segment ends."""
+
+    CONTAINER = "container"
+    """Start plus the duration in the container."""
+    MTIME = "mtime"
+    """The file's last write: true for recorders that write in place."""
+    NAME = "name"
+    """The name holds the duration or the end."""
+    NEXT = "next"
+    """The next name of the camera; wrong exactly at a hole, so never farther than the nominal length."""
+
+
+class CompleteRule(StrEnum):
+    """What tells that a recorder has finished with a file."""
+
+    CONTAINER = "container"
+    QUIET = "quiet"
+    """It has not been written to for the settling time."""
+    NAME = "name"
+    """The recorder renames a file when it closes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """The facts of a recorder that decide how its files are read and filled. Times in microseconds."""
+
+    name: str
+    title: str
+    summary: str
+    """One sentence for `recorder-sync layouts`."""
+    start: StartRule = StartRule.NAME
+    end: EndRule = EndRule.CONTAINER
+    complete: CompleteRule = CompleteRule.CONTAINER
+    segment: int = 60 * SECOND
+    """Nominal length of a segment."""
+    joint: int = SECOND
+    """Holes between two segments up to this long are none: names hold whole seconds, cuts fall on key frames."""
+    late: int = 0
+    """How late the first file after a start may be named; see `schema.spans.certain`."""
+    fill: Literal["tree", "side"] = "side"
+    """Whether a file that appears in the recorder's tree is safe there."""
+    after: str = "nothing"
+    """What must follow a fill for the recorder to show the files."""
+    name_step: int = SECOND
+    """Distance to the next free name."""
+    staging_inside: bool = False
+    """Whether the recorder ignores a folder `.recorder-sync` in its tree."""
+    local: bool = False
+    """Whether names hold local time, so that the storage's zone matters."""
+
+
+class Stamp(NamedTuple):
+    """A time as a name holds it. `local`: the digits of a local clock, read as if they were UTC."""
+
+    us: int
+    local: bool
+
+
+class Named(NamedTuple):
+    """What a path says. `fields` holds whatever else the pattern captured, so that the path can be written again."""
+
+    camera: str
+    stream: str
+    stamp: Stamp | None
+    duration: int | None
+    fields: Mapping[str, str]
+
+    @property
+    def channel(self) -> str:
+        """The camera with its stream: what coverage is counted by."""
+        return f"{self.camera}/{self.stream}" if self.stream else self.camera
+
+
+class Unplaceable(ValueError):
+    """A path cannot be written: the message names the field that has no value."""
+
+
+class Layout(Protocol):
+    """How one recorder names its files below one root.
+
+    Paths are relative to the root with `/`. `read(write(named)) == named` for every `named` that `read` returned.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """The recorder's rules."""
+        ...
+
+    @classmethod
+    def from_settings(cls, storage: StorageSettings) -> Self:
+        """Return the layout as configured. Raises ValueError with what is wrong with its options."""
+        ...
+
+    def read(self, path: str) -> Named | None:
+        """Return what `path` says, or None if it is not the name of a recording: a half-written or foreign file."""
+        ...
+
+    def write(self, named: Named) -> str:
+        """Return the path that says `named`. Raises Unplaceable."""
+        ...
+
+    def enter(self, folder: str) -> bool:
+        """Tell whether recordings can lie below `folder`."""
+        ...
+
+    def is_unit(self, folder: str) -> bool:
+        """Tell whether `folder` is itself one segment, whose files mean something only together."""
+        ...

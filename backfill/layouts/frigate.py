@@ -1,0 +1,44 @@
+"""Frigate 0.12 and later: `recordings/%Y-%m-%d/%H/<camera>/%M.%S.mp4`, UTC, faststart MP4 of about ten seconds.
+
+Source (read in Frigate's code at 0.18 beta): names in UTC whole seconds; the mover writes the final name in place with
+`+faststart`, so a file grows under its name until `moov` stands in front; a file without a row in `recordings` is not
+shown, and a media sync deletes it; camera names are `[A-Za-z0-9_-]+`.
+"""
+
+import re
+from typing import Self
+
+from backfill.layouts.base import Named, Traits
+from backfill.layouts.pattern import PathPattern
+from backfill.layouts.patterned import PatternLayout, refuse_unknown_options
+from schema.settings import StorageSettings
+from schema.spans import SECOND
+
+_CAMERA = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+class Frigate(PatternLayout):
+    """`root` is Frigate's `recordings` folder."""
+
+    @classmethod
+    def from_settings(cls, storage: StorageSettings) -> Self:
+        """Return the layout; Frigate has no options."""
+        refuse_unknown_options("frigate", storage.options, set())
+        traits = Traits(
+            name="frigate",
+            title="Frigate 0.12 and later",
+            summary="Folders by UTC date, hour and camera; ten-second MP4 files named by minute and second.",
+            segment=10 * SECOND,
+            joint=SECOND + SECOND // 2,
+            late=5 * SECOND,
+            fill="tree",
+            after="a row in Frigate's database (see 'frigate' in the configuration); without it Frigate does not show"
+            " the file, and a media sync deletes it",
+        )
+        pattern = PathPattern("%Y-%m-%d/%H/{camera}/%M.%S.mp4", clock_is_utc=True)
+        return cls(traits, [pattern], "UTC")
+
+    def read(self, path: str) -> Named | None:
+        """Return what `path` says; a folder that cannot be a camera of Frigate's is none."""
+        named = super().read(path)
+        return named if named is not None and _CAMERA.fullmatch(named.camera) else None

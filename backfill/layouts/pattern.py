@@ -1,0 +1,216 @@
+"""Path patterns with named fields: `{camera}/%Y-%m-%d/%H-%M-%S.mp4`, read and written, always anchored.
+
+Rule: a pattern matches a whole path or not at all. MediaMTX's own unanchored match takes `X.mp4.part` for `X.mp4`;
+ours must not, or a half-written file would count as coverage.
+
+Fields: `%Y %y %m %d %H %M %S` digits of a clock, `%f` microseconds (six digits), `%z` offset (`Z` or `+0200`), `%s`
+epoch seconds, `{ms}` and `{us}` epoch milliseconds and microseconds, `{duration_ms}` and `{duration_s}` the length,
+`{end_s}` and `{end_ms}` the end, `{camera}`, `{camera*}` (may contain `/`), `{stream}`. Any other `{word}` matches
+anything but `/` and is kept, so that the same path can be written again; `{suffix}` is the container's by custom. A
+field that occurs twice must say the same twice.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from backfill.layouts.base import Named, Stamp, Unplaceable
+from schema.spans import DAY, HOUR, MINUTE, SECOND
+
+_BODIES = {
+    "%Y": r"\d{4}",
+    "%y": r"\d{2}",
+    "%m": r"\d{2}",
+    "%d": r"\d{2}",
+    "%H": r"\d{2}",
+    "%M": r"\d{2}",
+    "%S": r"\d{2}",
+    "%f": r"\d{6}",
+    "%z": r"Z|[+-]\d{4}",
+    "%s": r"\d{9,11}",
+    "ms": r"\d{12,14}",
+    "us": r"\d{15,17}",
+    "duration_ms": r"\d+",
+    "duration_s": r"\d+",
+    "end_s": r"\d{9,11}",
+    "end_ms": r"\d{12,14}",
+}
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Return the regular expression of a field that can only be one of `words`."""
+    return "|".join(map(re.escape, words))
+
+
+_TOKEN = re.compile(r"%(?P<code>.)|\{(?P<field>[a-z_]+)(?P<deep>\*?)\}")
+_CLOCK = frozenset({"%Y", "%y", "%m", "%d", "%H", "%M", "%S", "%f", "%z"})
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+@lru_cache(maxsize=1024)
+def _day_us(year: str, month: str, day: str) -> int:
+    """Return midnight of a date in microseconds. Raises ValueError for a date that does not exist."""
+    return (date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY) * DAY
+
+
+class PathPattern:
+    """One compiled pattern.
+
+    Args:
+        pattern: text with fields as above.
+        camera: the camera of every file, for patterns that have no `{camera}`.
+        bodies: regular expressions of single fields, where "anything but `/`" is too wide.
+        clock_is_utc: whether digits without `%z` are UTC rather than local.
+
+    Raises ValueError if the pattern can tell no camera or has an unknown `%` code.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        *,
+        camera: str = "",
+        clock_is_utc: bool = False,
+        bodies: Mapping[str, str] | None = None,
+    ) -> None:
+        self.pattern = pattern
+        self._bodies = {**_BODIES, **(bodies or {})}
+        self._camera = camera
+        self._utc = clock_is_utc
+        self._parts: list[tuple[str, str]] = []  # (literal before, field after)
+        self._regex = re.compile(self._compile(pattern), re.ASCII)
+        fields = {field for _, field in self._parts}
+        if "camera" not in fields and not camera:
+            raise ValueError(f"pattern {pattern!r} has no {{camera}} and no camera is configured for it")
+        self._has_clock = {"%m", "%d", "%H", "%M", "%S"} <= fields and ("%Y" in fields or "%y" in fields)
+        self._has_epoch = bool(fields & {"%s", "ms", "us"})
+        if not self._has_epoch and fields & {"%H", "%M", "%S"} and not self._has_clock:
+            raise ValueError(f"pattern {pattern!r} has a time of day but not a whole date and time")
+        self._fields = fields
+        self._kept = tuple(
+            sorted(field for field in fields if field and field not in _BODIES and field not in ("camera", "stream"))
+        )
+
+    def _compile(self, pattern: str) -> str:
+        regex, at, seen = "", 0, set()
+        for token in _TOKEN.finditer(pattern):
+            literal = pattern[at : token.start()]
+            at = token.end()
+            field = f"%{token['code']}" if token["code"] else token["field"]
+            if token["code"] and field not in _BODIES:
+                raise ValueError(f"pattern {pattern!r} has the unknown code {field!r}")
+            group = "g_" + field.replace("%", "pct_")
+            if field in seen:
+                regex += f"{re.escape(literal)}(?P={group})"
+            else:
+                body = self._bodies.get(field) or (r"[^/].*?" if token["deep"] else r"[^/]+?")
+                regex += f"{re.escape(literal)}(?P<{group}>{body})"
+            seen.add(field)
+            self._parts.append((literal, field))
+        self._parts.append((pattern[at:], ""))
+        return regex + re.escape(pattern[at:])
+
+    def read(self, path: str) -> Named | None:
+        """Return what `path` says, or None if it does not match or names a time that does not exist."""
+        match = self._regex.fullmatch(path)
+        if match is None:
+            return None
+        groups = match.groupdict()
+        try:
+            stamp = self._stamp(groups)
+        except ValueError:
+            return None
+        return Named(
+            camera=groups.get("g_camera") or self._camera,
+            stream=groups.get("g_stream") or "",
+            stamp=stamp,
+            duration=self._duration(groups, stamp),
+            fields={field: groups["g_" + field] for field in self._kept},
+        )
+
+    def _stamp(self, groups: dict[str, str]) -> Stamp | None:
+        micros = int(groups.get("g_pct_f") or 0)
+        if "%s" in self._fields:
+            return Stamp(int(groups["g_pct_s"]) * SECOND + micros, local=False)
+        if "ms" in self._fields:
+            return Stamp(int(groups["g_ms"]) * 1000, local=False)
+        if "us" in self._fields:
+            return Stamp(int(groups["g_us"]), local=False)
+        if not self._has_clock:
+            return None
+        year = groups.get("g_pct_Y") or f"20{groups['g_pct_y']}"
+        hour, minute, second = int(groups["g_pct_H"]), int(groups["g_pct_M"]), int(groups["g_pct_S"])
+        if hour > 23 or minute > 59 or second > 60:  # 60: a leap second, read as the next second
+            return None
+        clock = _day_us(year, groups["g_pct_m"], groups["g_pct_d"])
+        clock += hour * HOUR + minute * MINUTE + second * SECOND + micros
+        offset = groups.get("g_pct_z")
+        if offset:
+            return Stamp(clock - _offset_us(offset), local=False)
+        return Stamp(clock, local=not self._utc)
+
+    def _duration(self, groups: dict[str, str], stamp: Stamp | None) -> int | None:
+        if "duration_ms" in self._fields:
+            return int(groups["g_duration_ms"]) * 1000
+        if "duration_s" in self._fields:
+            return int(groups["g_duration_s"]) * SECOND
+        if stamp is not None and not stamp.local:
+            if "end_s" in self._fields:
+                return int(groups["g_end_s"]) * SECOND - stamp.us
+            if "end_ms" in self._fields:
+                return int(groups["g_end_ms"]) * 1000 - stamp.us
+        return None
+
+    def write(self, named: Named, zone: ZoneInfo | None = None) -> str:
+        """Return the path that says `named`. A local pattern wants a local stamp; `zone` gives `%z` its offset.
+
+        Raises Unplaceable if a field has no value.
+        """
+        values = self._values(named, zone)
+        path = ""
+        for literal, field in self._parts:
+            path += literal
+            if field:
+                value = values.get(field) or named.fields.get(field)
+                if not value:
+                    raise Unplaceable(f"a name like {self.pattern} needs {field!r}")
+                path += value
+        return path
+
+    def _values(self, named: Named, zone: ZoneInfo | None) -> dict[str, str]:
+        values = {"camera": named.camera, "stream": named.stream}
+        stamp = named.stamp
+        if stamp is None:
+            return values
+        if self._has_clock and "%z" not in self._fields and stamp.local == self._utc:
+            raise Unplaceable(f"a name like {self.pattern} needs a {'UTC' if self._utc else 'local'} time")
+        if not stamp.local:
+            values["%s"] = str(stamp.us // SECOND)
+            values["ms"] = str(stamp.us // 1000)
+            values["us"] = str(stamp.us)
+        if named.duration is not None:
+            values["duration_ms"] = str(named.duration // 1000)
+            values["duration_s"] = str(named.duration // SECOND)
+            if not stamp.local:
+                values["end_s"] = str((stamp.us + named.duration) // SECOND)
+                values["end_ms"] = str((stamp.us + named.duration) // 1000)
+        clock = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stamp.us)
+        if "%z" in self._fields and not stamp.local and zone is not None:
+            clock = clock.astimezone(zone)
+            offset = clock.strftime("%z")[:5]
+            values["%z"] = "Z" if offset == "+0000" else offset
+        elif "%z" in self._fields:
+            values["%z"] = "Z"
+        for code in _CLOCK - {"%z"}:
+            values[code] = clock.strftime(code)
+        return values
+
+
+def _offset_us(offset: str) -> int:
+    """Return microseconds of `Z` or `+0200`."""
+    if offset == "Z":
+        return 0
+    size = int(offset[1:3]) * HOUR + int(offset[3:5]) * MINUTE
+    return size if offset[0] == "+" else -size

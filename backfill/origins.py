@@ -1,0 +1,117 @@
+"""Where filled segments came from, kept beside the data so that it survives the loss of the ledger.
+
+Rule: a record is durable *before* its segment appears under its final name, so a filled file can never be taken for the
+recorder's own. A record whose file never appeared is harmless: it speaks only for a file of exactly its size and mtime.
+
+Format: one file a day of recording, `origins/2026-11-22.jsonl`; each line a JSON object, a tab and a checksum.
+"""
+
+import os
+from collections.abc import Iterable
+
+import msgspec
+
+from backfill.storage import sync_folder
+from schema.digests import text_checksum
+from schema.moments import to_datetime
+from schema.spans import HOUR
+
+_FOLDER = "origins"
+_DAYS_KEPT = 16
+_NEAR = HOUR
+"""A name may place a file up to a clock change away from what the record says."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """One filled segment. Times in microseconds UTC; `path` relative to the storage root."""
+
+    path: str
+    server: str
+    camera: str
+    start: int
+    end: int
+    size: int
+    mtime_ns: int
+    digest: str
+    source_path: str
+    landed: int
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Origin).decode
+
+
+class OriginLog:
+    """The origin records of one storage."""
+
+    def __init__(self, state_folder: str) -> None:
+        self._folder = os.path.join(state_folder, _FOLDER)
+        self._days: dict[str, dict[str, list[Origin]]] = {}
+        self._any: bool | None = None
+
+    def append(self, origins: Iterable[Origin]) -> None:
+        """Add records and make them durable. Raises OSError."""
+        lines: dict[str, list[str]] = {}
+        for origin in origins:
+            text = _encode(origin).decode()
+            lines.setdefault(_day(origin.start), []).append(f"{text}\t{text_checksum(text)}\n")
+        made = False
+        for day, new in lines.items():
+            path = os.path.join(self._folder, f"{day}.jsonl")
+            if not os.path.isdir(self._folder):
+                os.makedirs(self._folder, exist_ok=True)
+                sync_folder(os.path.dirname(self._folder))
+            made = made or not os.path.exists(path)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                size = os.fstat(fd).st_size
+                if size and os.pread(fd, 1, size - 1) != b"\n":
+                    new.insert(0, "\n")  # a power cut tore the last line; ours must not continue it
+                os.write(fd, "".join(new).encode())
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            self._days.pop(day, None)
+            self._any = True
+        if made:
+            sync_folder(self._folder)
+
+    def find(self, path: str, start: int, size: int, mtime_ns: int) -> Origin | None:
+        """Return the record of the file at `path` that starts about `start`, if it is that very file."""
+        if not self._present():
+            return None
+        for near in (start, start - _NEAR, start + _NEAR):
+            for origin in self._day(_day(near)).get(path, ()):
+                if origin.size == size and origin.mtime_ns == mtime_ns:
+                    return origin
+        return None
+
+    def _present(self) -> bool:
+        """Tell whether there is any record: most storages were never filled, and a first scan asks per file."""
+        if self._any is None:
+            self._any = os.path.isdir(self._folder)
+        return self._any
+
+    def _day(self, day: str) -> dict[str, list[Origin]]:
+        if day not in self._days:
+            if len(self._days) >= _DAYS_KEPT:
+                self._days.clear()
+            self._days[day] = self._load(day)
+        return self._days[day]
+
+    def _load(self, day: str) -> dict[str, list[Origin]]:
+        found: dict[str, list[Origin]] = {}
+        try:
+            with open(os.path.join(self._folder, f"{day}.jsonl"), encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    text, _, checksum = line.rstrip("\n").rpartition("\t")
+                    if text and checksum == text_checksum(text):
+                        origin = _decode(text)
+                        found.setdefault(origin.path, []).append(origin)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        return found
+
+
+def _day(us: int) -> str:
+    return to_datetime(us).strftime("%Y-%m-%d")

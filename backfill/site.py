@@ -1,0 +1,110 @@
+"""The servers that record the same cameras, with their storages, as one value that everything else is given.
+
+Rule: built once from the configuration and the ledger; holds no state of its own.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from backfill.layouts import build
+from backfill.storage import Storage
+from schema.errors import StagingUnusable, StorageAway, UnknownName
+from schema.ledger import Ledger
+from schema.settings import Settings, StorageSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All storages of all servers. `side` maps (destination storage id, source storage id) to a side store."""
+
+    settings: Settings
+    servers: tuple[str, ...]
+    storages: tuple[Storage, ...]
+    side: dict[tuple[int, int], Storage]
+
+    def of(self, server: str) -> list[Storage]:
+        """Return the storages that count as `server`'s: its recorder's, and side stores filled for it."""
+        return [storage for storage in (*self.storages, *self.side.values()) if storage.server == server]
+
+    def storage(self, ident: int) -> Storage:
+        """Return the storage with that ledger id."""
+        return next(one for one in (*self.storages, *self.side.values()) if one.id == ident)
+
+    def peers(self, server: str) -> list[str]:
+        """Return the other servers, in the order of the configuration."""
+        return [name for name in self.servers if name != server]
+
+    def check_server(self, server: str) -> None:
+        """Raise UnknownName unless `server` is configured."""
+        if server not in self.servers:
+            raise UnknownName("server", repr(server), ", ".join(self.servers))
+
+
+def build_site(settings: Settings, ledger: Ledger) -> Site:
+    """Return the site of a configuration. Raises ConfigInvalid for a layout that does not fit its options."""
+    storages: list[Storage] = []
+    for server in settings.servers:
+        for one in server.storages:
+            layout = build(one, server.name)
+            storages.append(
+                Storage(
+                    id=ledger.storage_id(server.name, one.name),
+                    server=server.name,
+                    name=one.name,
+                    root=one.root,
+                    layout=layout,
+                    settings=one,
+                    cameras=server.cameras,
+                )
+            )
+    side: dict[tuple[int, int], Storage] = {}
+    for storage in storages:
+        if takes_side(storage):
+            for source in storages:
+                if source.server != storage.server:
+                    side[storage.id, source.id] = _side_store(storage, source, ledger)
+    return Site(settings, tuple(server.name for server in settings.servers), tuple(storages), side)
+
+
+def takes_side(storage: Storage) -> bool:
+    """Tell whether filled segments go beside this storage rather than into its tree."""
+    fill = storage.settings.fill
+    return fill == "side" or (fill == "auto" and storage.layout.traits.fill == "side")
+
+
+def takes_tree(storage: Storage) -> bool:
+    """Tell whether filled segments go into this storage's tree."""
+    fill = storage.settings.fill
+    return fill == "tree" or (fill == "auto" and storage.layout.traits.fill == "tree")
+
+
+def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
+    """Return the side store for what `source` gives to `storage`: laid out as the source is, all of it filled."""
+    name = f"{storage.name}.from-{source.server}-{source.name}"
+    try:
+        folder = storage.side_folder()
+        state: str | None = f"{storage.state_folder()}/side-notes/{source.server}-{source.name}"
+    except (StagingUnusable, StorageAway):
+        # Said when something is to be filled; a storage that is away must not keep the others from being read.
+        folder, state = f"{storage.root}/.recorder-sync/side", None
+    settings: StorageSettings = msgspec.structs.replace(
+        source.settings,
+        name=name,
+        root=f"{folder}/{source.server}/{source.name}",
+        state=state,
+        fill="tree",
+        after_fill=storage.settings.after_fill,
+        frigate=None,
+        retention=storage.settings.retention,
+    )
+    return Storage(
+        id=ledger.storage_id(storage.server, name),
+        server=storage.server,
+        name=name,
+        root=settings.root,
+        layout=source.layout,
+        settings=settings,
+        cameras=source.cameras,
+        origin=source.server,
+    )

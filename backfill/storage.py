@@ -1,0 +1,152 @@
+"""One storage as it stands on this machine: its root, its own notes beside it, and whether it is the right disk.
+
+Rule: our notes (identity, origins, partials, side store) live in one *state folder* on the same file system, outside
+the recorder's tree, or inside it only where the recorder is known to ignore it. Nothing else of ours is ever in there.
+"""
+
+import json
+import os
+import uuid
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from backfill.layouts import Layout
+from schema.errors import PermissionMissing, StagingUnusable, StorageAway, StorageSwapped
+from schema.settings import StorageSettings
+
+STATE_FOLDER = ".recorder-sync"
+_IDENTITY = "identity.json"
+
+INODE_MASK = 2**63 - 1
+"""Some file systems number inodes up to 2**64; the ledger's integers are signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """A configured storage with everything needed to read and fill it. `id` is the ledger's."""
+
+    id: int
+    server: str
+    name: str
+    root: str
+    layout: Layout
+    settings: StorageSettings
+    cameras: dict[str, str] = field(default_factory=dict)
+    """The recorder's camera name -> the shared one."""
+    origin: str | None = None
+    """For a side store: the peer everything in it came from."""
+
+    @property
+    def title(self) -> str:
+        """How operators know it: `nvr-a/main`."""
+        return f"{self.server}/{self.name}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of local names."""
+        return ZoneInfo(self.settings.zone)
+
+    def shared_channel(self, channel: str) -> str:
+        """Return the name both servers use for a channel of this recorder."""
+        camera, slash, stream = channel.partition("/")
+        if channel in self.cameras:
+            return self.cameras[channel]
+        return self.cameras.get(camera, camera) + slash + stream
+
+    def own_camera(self, camera: str) -> str:
+        """Return this recorder's name for a shared camera name."""
+        return next((own for own, shared in self.cameras.items() if shared == camera), camera)
+
+    def state_folder(self) -> str:
+        """Return where our notes on this storage live. Raises StagingUnusable if no place is right."""
+        if self.settings.state:
+            return self.settings.state
+        parent, name = os.path.split(self.root)
+        try:
+            same = os.stat(parent).st_dev == os.stat(self.root).st_dev
+        except OSError as error:
+            raise StorageAway(self.title, self.root, f"cannot be read: {error.strerror}") from None
+        if same and parent != self.root:
+            return os.path.join(parent, STATE_FOLDER, name)
+        if self.layout.traits.staging_inside:
+            return os.path.join(self.root, STATE_FOLDER)
+        recorder = self.layout.traits.title
+        raise StagingUnusable(
+            self.title, f"{self.root} is a file system of its own, and {recorder} does not ignore foreign files in it"
+        )
+
+    def side_folder(self) -> str:
+        """Return where filled segments go that the recorder's tree does not take."""
+        return self.settings.side or os.path.join(self.state_folder(), "side")
+
+    def check_present(self) -> None:
+        """Raise StorageAway or PermissionMissing unless the root can be listed."""
+        try:
+            with os.scandir(self.root):
+                pass
+        except PermissionError as error:
+            raise PermissionMissing(f"reading storage {self.title}", f"{self.root}: {error.strerror}") from None
+        except NotADirectoryError:
+            raise StorageAway(self.title, self.root, "is not a folder") from None
+        except FileNotFoundError:
+            raise StorageAway(self.title, self.root, "does not exist") from None
+        except OSError as error:
+            raise StorageAway(self.title, self.root, f"cannot be read: {error.strerror}") from None
+
+    def identity(self) -> str:
+        """Return the identity written on this disk, or nothing if there is none."""
+        try:
+            with open(os.path.join(self.state_folder(), _IDENTITY), encoding="utf-8") as file:
+                return str(json.load(file)["storage"])
+        except (FileNotFoundError, StagingUnusable):
+            return ""
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageSwapped(self.title, f"its identity file cannot be read: {error}") from None
+
+    def give_identity(self) -> str:
+        """Write a new identity to this disk and return it; nothing if the disk cannot be written."""
+        identity = str(uuid.uuid4())
+        note = {"storage": identity, "server": self.server, "name": self.name, "root": self.root}
+        try:
+            folder = self.state_folder()
+            os.makedirs(folder, exist_ok=True)
+            write_durably(os.path.join(folder, _IDENTITY), json.dumps(note, indent=1).encode() + b"\n")
+        except (OSError, StagingUnusable):
+            return ""
+        return identity
+
+    def check_identity(self, known: str) -> str:
+        """Return the identity of the disk that is there. Raises StorageSwapped if it is not the `known` one.
+
+        A storage that was never scanned gets one; a disk that cannot be written has none, and cannot be told apart.
+        """
+        found = self.identity()
+        if known and found != known:
+            what = "its identity file is missing" if not found else f"it says {found}, the ledger knows {known}"
+            raise StorageSwapped(self.title, what)
+        return found or self.give_identity()
+
+
+def inode_of(info: os.stat_result) -> int:
+    """Return a file's inode as the ledger holds it."""
+    return info.st_ino & INODE_MASK
+
+
+def write_durably(path: str, content: bytes) -> None:
+    """Replace a note of ours whole: a reader or a power cut sees the old or the new one. Raises OSError."""
+    partial = f"{path}.new"
+    with open(partial, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync_folder(os.path.dirname(path))
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

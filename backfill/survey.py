@@ -1,0 +1,234 @@
+"""From the ledger to coverage, outages, gaps and a plan: reads, then lets the deciders decide.
+
+Rule: nothing is decided here; this gathers what `outages`, `gaps` and `plan` want to know.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from backfill import gaps as gap_rules
+from backfill import outages as outage_rules
+from backfill import plan as plan_rules
+from backfill.gaps import Coverage, Refusing, Rules
+from backfill.placing import place
+from backfill.site import Site
+from schema.ledger import Ledger
+from schema.spans import MINUTE, SECOND, Span, certain, intersect, merge
+from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Task
+
+SETTLE_LEAST = 120 * SECOND
+_NEARBY = 10 * MINUTE
+"""Gaps this close share one query for sources."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to look at. Times in microseconds UTC.
+
+    `since` also moves the horizon: before a camera's first recording here nothing counts as a gap unless the operator
+    names a time, because nobody can tell a lost recording from one that was never made.
+    """
+
+    now: int
+    since: int | None = None
+    until: int | None = None
+    cameras: Collection[str] = ()
+    servers: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """The state of a site at one moment."""
+
+    question: Question
+    servers: tuple[str, ...]
+    coverage: dict[str, dict[str, Coverage]] = field(default_factory=dict)
+    """By camera, then by server."""
+    outages: list[Outage] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def window(self) -> Span:
+        """From the first to the last moment that anything is known of, within what was asked."""
+        ends = [span for by_server in self.coverage.values() for one in by_server.values() for span in one.held]
+        ends += [gap.span for gap in self.gaps]
+        question = self.question
+        start = min((span.start for span in ends), default=question.since or question.now)
+        end = max((span.end for span in ends), default=question.until or question.now)
+        if question.since is not None:
+            start = max(start, question.since)
+        if question.until is not None:
+            end = min(end, question.until)
+        return Span(start, max(start, end))
+
+
+def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
+    """Return coverage, outages and gaps of the site."""
+    window = None
+    if question.since is not None or question.until is not None:
+        window = Span(question.since or 0, question.until if question.until is not None else question.now)
+    coverage = _coverage(ledger, site, question, window)
+    outages = _outages(ledger, site, question, coverage, window)
+    refusing = _refusing(ledger, window)
+    found: list[Gap] = []
+    for camera, by_server in coverage.items():
+        for server in question.servers or site.servers:
+            here = by_server.get(server, Coverage())
+            peers = {name: by_server[name] for name in site.peers(server) if name in by_server}
+            mine = [one for one in outages if one.server == server and one.camera in (None, camera)]
+            found += gap_rules.find(
+                server,
+                camera,
+                here,
+                peers,
+                _rules(site, server, here, question),
+                outages=mine,
+                refusing=refusing.get((server, camera), ()),
+            )
+    return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found)
+
+
+def settle(site: Site) -> int:
+    """Return how long the newest recordings are left alone, microseconds."""
+    configured = site.settings.gaps.settle
+    if configured is not None:
+        return int(configured)
+    longest = max((storage.layout.traits.segment for storage in site.storages), default=0)
+    return max(2 * longest, SETTLE_LEAST)
+
+
+def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | None) -> dict[str, dict[str, Coverage]]:
+    own: dict[tuple[str, str], list[Span]] = {}
+    gone: dict[tuple[str, str], list[Span]] = {}
+    filled: dict[tuple[str, str], dict[str, list[Span]]] = {}
+    for server in site.servers:
+        for storage in site.of(server):
+            traits = storage.layout.traits
+            for camera, held in ledger.held(storage.id, traits.joint, window).items():
+                if question.cameras and camera not in question.cameras:
+                    continue
+                key = (camera, server)
+                own.setdefault(key, []).extend(certain(held.own, traits.late, from_start=held.from_start))
+                gone.setdefault(key, []).extend(Span(run.start, run.end) for run in held.gone)
+                for origin, runs in held.filled.items():
+                    spans = filled.setdefault(key, {}).setdefault(origin, [])
+                    spans.extend(Span(run.start, run.end) for run in runs)
+    coverage: dict[str, dict[str, Coverage]] = {}
+    for key in sorted(own):
+        camera, server = key
+        coverage.setdefault(camera, {})[server] = Coverage(
+            own=merge(own[key]),
+            gone=merge(gone[key]),
+            filled={origin: merge(spans) for origin, spans in sorted(filled.get(key, {}).items())},
+        )
+    return coverage
+
+
+def _outages(
+    ledger: Ledger,
+    site: Site,
+    question: Question,
+    coverage: dict[str, dict[str, Coverage]],
+    window: Span | None,
+) -> list[Outage]:
+    with ledger.reading() as connection:
+        found = ledger.history.outages(connection, window, question.now)
+    if site.settings.gaps.policy == "outages":
+        return found
+    until = {
+        camera: max((one.own[-1].end for one in by_server.values() if one.own), default=0)
+        for camera, by_server in coverage.items()
+    }
+    for server in site.servers:
+        cameras = {camera: by_server[server].own for camera, by_server in coverage.items() if server in by_server}
+        found += outage_rules.infer(server, cameras, until=until, shortest=site.settings.gaps.threshold)
+    return found
+
+
+def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list[Refusing]]:
+    with ledger.reading() as connection:
+        refused = ledger.history.refusals(connection, window)
+    found: dict[tuple[str, str], list[Refusing]] = {}
+    for one in refused:
+        found.setdefault((one.server, one.camera), []).append(Refusing(span=one.span, sentence=one.sentence))
+    return found
+
+
+def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules:
+    gaps = site.settings.gaps
+    known = [*here.held, *here.gone]
+    start = question.since
+    if start is None:
+        start = min((span.start for span in known), default=question.now)
+    retention = _retention(site, server)
+    if retention is not None:
+        start = max(start, question.now - retention)
+    end = question.now - settle(site)
+    if question.until is not None:
+        end = min(end, question.until)
+    return Rules(
+        window=Span(start, end),
+        threshold=gaps.threshold,
+        continuous=gaps.policy == "always",
+        outages_only=gaps.policy == "outages",
+    )
+
+
+def _retention(site: Site, server: str) -> int | None:
+    """Return the longest retention of a server's storages, None if any is unknown."""
+    kept = [storage.settings.retention for storage in site.storages if storage.server == server]
+    return None if None in kept or not kept else max(one for one in kept if one is not None)
+
+
+def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
+    """Return what to fetch to fill the gaps of `server`, in order, and what is refused before it starts."""
+    now = found.question.now
+    mine = [gap for gap in found.gaps if gap.server == server]
+    tasks: list[tuple[Task, int | None]] = []
+    refused: list[Refused] = []
+    served: list[Gap] = []
+    for camera in sorted({gap.camera for gap in mine}):
+        spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
+        if not spans:
+            continue
+        served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
+        for source, new in plan_rules.choose(spans, _sources(ledger, site, camera, server, spans)):
+            task = _task(site, server, source, new)
+            if isinstance(task, Task):
+                tasks.append((task, source.deleted_at))
+            else:
+                refused.append(task)
+    return Plan(tasks=tuple(plan_rules.order(tasks, now)), refused=tuple(refused), gaps=tuple(served))
+
+
+def _sources(ledger: Ledger, site: Site, camera: str, server: str, spans: list[Span]) -> list[plan_rules.Source]:
+    """Return what the peers' own recorders wrote of `camera` that overlaps `spans`."""
+    sources: list[plan_rules.Source] = []
+    with ledger.reading() as connection:
+        for peer in site.peers(server):
+            for storage in site.of(peer):
+                retention = storage.settings.retention
+                for window in plan_rules.windows(spans, _NEARBY):
+                    for segment in ledger.segments.window(connection, storage.id, camera, window):
+                        if segment.origin is not None or segment.marks & Mark.UNCERTAIN:
+                            continue  # filled itself, or of uncertain time: never offered; see design 4.4
+                        deleted_at = None if retention is None else segment.start + retention
+                        sources.append(plan_rules.Source(peer=peer, segment=segment, deleted_at=deleted_at))
+    return sources
+
+
+def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task | Refused:
+    segment = source.segment
+    where = place(site, server, site.storage(segment.storage_id), segment)
+    if isinstance(where[0], Refusal):
+        return Refused(
+            server=server,
+            camera=segment.camera,
+            span=segment.span,
+            peer=source.peer,
+            path=segment.path,
+            why=where[0],
+            detail=where[1],
+        )
+    storage, path = where
+    return Task(server=server, peer=source.peer, source=segment, storage_id=storage.id, path=path, new=new)

@@ -1,0 +1,47 @@
+"""What became of files that are not where they were: moved, deleted by hand, or taken by retention.
+
+Rule: the ledger follows the storage, and never calls a deletion a gap. A moved file keeps its digest and origin; one
+deleted from the middle leaves a tombstone; what retention takes from the old end is forgotten.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from schema.values import Segment, State
+
+DELETED = "deleted here"
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A segment that appeared under another path: `new` as the scan saw it, `old` as the ledger knew it."""
+
+    new: Segment
+    old: Segment
+
+    def merged(self) -> Segment:
+        """Return the new row with what only the old one knew."""
+        return msgspec.structs.replace(self.new, digest=self.old.digest, origin=self.old.origin)
+
+
+def sort_out(lost: Iterable[Segment], appeared: Iterable[Segment]) -> tuple[list[Moved], list[Segment], list[Segment]]:
+    """Match vanished segments with new ones; returns moved, to be buried, and to be forgotten.
+
+    Same inode, size and time of last write is the same file. Only sealed segments get a tombstone: a stub or an open
+    file that vanished never was coverage.
+    """
+    by_file = {(new.inode, new.size, new.mtime_ns): new for new in appeared}
+    moved: list[Moved] = []
+    buried: list[Segment] = []
+    forgotten: list[Segment] = []
+    for old in lost:
+        new = by_file.get((old.inode, old.size, old.mtime_ns))
+        if new is not None and new.path != old.path:
+            moved.append(Moved(new, old))
+        elif old.state is State.SEALED:
+            buried.append(old)
+        elif old.state is not State.GONE:
+            forgotten.append(old)
+    return moved, buried, forgotten

@@ -1,0 +1,292 @@
+"""The catalogue of errors an operator can meet: one class each, its docstring the sentence they read.
+
+Rule: every class here has an exit code of its own, a hint that says what to do, and says whether trying again can
+help. Anything else that escapes is a defect of ours. `docs/reference/exit-codes.md` is written from this module.
+"""
+
+import string
+
+EXIT_DONE = 0
+"""Everything asked for was done."""
+
+EXIT_FOUND = 1
+"""Gaps or damage were found: for scripts and monitoring."""
+
+EXIT_USAGE = 2
+"""The command line or the configuration is wrong."""
+
+EXIT_INTERRUPTED = 130
+"""Stopped by the operator (Ctrl-C); the next run continues."""
+
+
+class OperatorError(Exception):
+    """Something an operator can understand and act on."""
+
+    exit_code = 70
+    transient = False
+    hint = ""
+
+    def __init__(self, *details: object) -> None:
+        super().__init__(*details)
+        self.details = details
+
+    def __str__(self) -> str:
+        """Return the class's sentence with the details filled in."""
+        sentence = " ".join((type(self).__doc__ or "").split())
+        return string.Formatter().vformat(sentence, self.details, {})
+
+
+class ConfigInvalid(OperatorError):
+    """the configuration {0} is not valid: {1}"""
+
+    exit_code = EXIT_USAGE
+    hint = "correct that key; docs/reference/configuration.md lists every key with an example"
+
+
+class ConfigMissing(OperatorError):
+    """there is no configuration at {0}"""
+
+    exit_code = 3
+    hint = "run 'recorder-sync init FOLDER FOLDER' to write one, or name it with --config"
+
+
+class UnknownName(OperatorError):
+    """there is no {0} called {1}; known: {2}"""
+
+    exit_code = 4
+    hint = "check the spelling; 'recorder-sync status' lists the servers and cameras"
+
+
+class LayoutUnknown(OperatorError):
+    """no recorder layout was recognised in {0}: {1}"""
+
+    exit_code = 5
+    hint = "see 'recorder-sync layouts'; describe the names with layout = \"template\""
+
+
+class NothingToDetect(OperatorError):
+    """{0} holds nothing that looks like recordings: {1}"""
+
+    exit_code = 6
+    hint = "name the folder that the recorder writes into, one folder for each server"
+
+
+class FileExistsAlready(OperatorError):
+    """{0} exists already"""
+
+    exit_code = 7
+    hint = "name another file, or add --force to replace this one"
+
+
+class StorageAway(OperatorError):
+    """storage {0} is away: {1} {2}"""
+
+    exit_code = 10
+    transient = True
+    hint = "mount it or correct 'root'; nothing was changed and nothing counts as deleted"
+
+
+class StorageSwapped(OperatorError):
+    """storage {0} is not the one the ledger knows: {1}"""
+
+    exit_code = 11
+    hint = (
+        "if another disk is mounted there, mount the right one; if the disk was replaced on purpose, run"
+        " 'recorder-sync scan --adopt'"
+    )
+
+
+class StorageEmptied(OperatorError):
+    """storage {0} has none of its {1} known segments any more"""
+
+    exit_code = 12
+    hint = "if the recordings were deleted on purpose, run 'recorder-sync scan --accept-loss'; else look for the disk"
+
+
+class StagingUnusable(OperatorError):
+    """storage {0} has no usable place for incoming files: {1}"""
+
+    exit_code = 13
+    hint = "set 'state' to a writable folder on the same file system, outside what the recorder scans"
+
+
+class PathRefused(OperatorError):
+    """path {0!r} is refused: {1}"""
+
+    exit_code = 14
+    hint = "no path outside the storage root is ever read or written; look at who made this name"
+
+
+class PermissionMissing(OperatorError):
+    """not permitted: {0}: {1}"""
+
+    exit_code = 15
+    hint = "give the user that runs recorder-sync read access to recordings and write access where it fills"
+
+
+class SourceGone(OperatorError):
+    """{0} is gone from {1}: it was deleted or renamed after it was planned"""
+
+    exit_code = 20
+    hint = "retention may have reached it; the next scan shows what can still be filled"
+
+
+class SourceChanged(OperatorError):
+    """{0} on {1} changed while it was being read"""
+
+    exit_code = 21
+    transient = True
+    hint = "a sealed segment should not change; scan again, and look at what writes there"
+
+
+class SourceDamaged(OperatorError):
+    """{0} on {1} is not what it was when it was sealed: {2}"""
+
+    exit_code = 22
+    hint = "the copy at the source is damaged; run 'recorder-sync verify' on that server"
+
+
+class SourceUnreadable(OperatorError):
+    """{0} on {1} cannot be read: {2}"""
+
+    exit_code = 23
+    transient = True
+    hint = "look at that disk; nothing was written here"
+
+
+class DiskFull(OperatorError):
+    """no space left at {0} while writing {1}"""
+
+    exit_code = 30
+    transient = True
+    hint = "free space there; the copy was dropped and the fill continues where it was"
+
+
+class ReserveReached(OperatorError):
+    """{0} has {1} free, less than the reserve of {2} plus what is under way"""
+
+    exit_code = 31
+    transient = True
+    hint = "free space or lower 'fill.reserve'; live recording keeps what is left"
+
+
+class WriteFailed(OperatorError):
+    """writing {0} failed: {1}"""
+
+    exit_code = 32
+    transient = True
+    hint = "the copy was dropped and is fetched again next time; look at that disk"
+
+
+class CopyDamaged(OperatorError):
+    """the copy of {0} read back differently from what was written"""
+
+    exit_code = 33
+    transient = True
+    hint = "the copy was dropped and is fetched again next time; look at that disk and at the memory"
+
+
+class CannotPublish(OperatorError):
+    """{0} cannot take a new file without risking to replace one: {1}"""
+
+    exit_code = 34
+    hint = "the file system needs hard links or renameat2; set fill = \"side\" with a 'side' folder that has them"
+
+
+class LedgerDamaged(OperatorError):
+    """the ledger {0} is damaged: {1}"""
+
+    exit_code = 40
+    hint = "run 'recorder-sync scan --rebuild': it sets the damaged file aside and reads the storages anew"
+
+
+class LedgerNewer(OperatorError):
+    """the ledger {0} was written by a newer recorder-sync (revision {1})"""
+
+    exit_code = 41
+    hint = "use that release, or name another ledger; this one was not touched"
+
+
+class LedgerUnreachable(OperatorError):
+    """the ledger {0} cannot be opened: {1}"""
+
+    exit_code = 42
+    transient = True
+    hint = "check the path or the database server and its password"
+
+
+class LedgerNotDurable(OperatorError):
+    """the ledger {0} could lose committed rows in a power cut: {1}"""
+
+    exit_code = 43
+    hint = "put it on a local disk; SQLite cannot keep its promises on this file system"
+
+
+class LedgerForeign(OperatorError):
+    """{0} is not a recorder-sync ledger: {1}"""
+
+    exit_code = 44
+    hint = "name another file in 'ledger'; this one was not touched"
+
+
+class LedgerBusy(OperatorError):
+    """the ledger {0} is locked by another program: {1}"""
+
+    exit_code = 45
+    transient = True
+    hint = "wait for the other recorder-sync command to end, then try again"
+
+
+class AlreadyRunning(OperatorError):
+    """another fill into {0} is running{1}"""
+
+    exit_code = 50
+    transient = True
+    hint = "wait for it, or stop it; two fills into one storage would fetch the same twice"
+
+
+class ExtraMissing(OperatorError):
+    """{0} needs {1}, which is not installed"""
+
+    exit_code = 51
+    hint = "pip install 'recorder-sync[{2}]'"
+
+
+class CommandFailed(OperatorError):
+    """the command after the fill ended with status {0}: {1}"""
+
+    exit_code = 52
+    hint = "the files are landed; run the command by hand, it gets their paths on standard input"
+
+
+class RecorderDatabase(OperatorError):
+    """the recorder's database {0} could not be used: {1}"""
+
+    exit_code = 53
+    transient = True
+    hint = "the files are landed and safe; rows are added by the next fill"
+
+
+class DemoFailed(OperatorError):
+    """the demo did not end as it should: {0}"""
+
+    exit_code = 60
+    hint = "run it again with --keep DIR and look at the logs in there; please report it"
+
+
+class Interrupted(OperatorError):
+    """stopped on request"""
+
+    exit_code = EXIT_INTERRUPTED
+    transient = True
+    hint = "run the same command again: it continues where it stopped"
+
+
+def catalogue() -> list[type[OperatorError]]:
+    """Return every error class, by exit code."""
+    return sorted(OperatorError.__subclasses__(), key=lambda kind: kind.exit_code)
+
+
+def hint_of(error: OperatorError) -> str:
+    """Return what to do about `error`, with its details filled in."""
+    return string.Formatter().vformat(error.hint, error.details, {})

@@ -1,0 +1,196 @@
+"""Merged coverage by camera and bucket of time, kept so that finding gaps costs buckets and not segments.
+
+Rule: derived and disposable. A change of segments marks its bucket stale in the same transaction; a stale or damaged
+bucket is computed anew from the segments when it is read. A test holds it against direct computation.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, and_, select, update
+
+from schema.digests import row_checksum
+from schema.ledger.names import Names, insert_for
+from schema.ledger.rows import from_row, rows_query
+from schema.spans import HOUR, Run, Span, runs
+from schema.tables import coverage, folders, segments, storages
+from schema.values import Mark, State
+
+BUCKET = 4 * HOUR
+"""Long enough that an archive of months has few, short enough that the current one is cheap to compute."""
+
+
+def bucket_of(start: int) -> int:
+    """Return the bucket that holds every segment starting at `start`."""
+    return start // BUCKET
+
+
+@dataclass(slots=True)
+class Held:
+    """What one storage holds of one camera, as runs: own recordings, filled ones by origin, and tombstones."""
+
+    own: list[Run] = field(default_factory=list)
+    filled: dict[str, list[Run]] = field(default_factory=dict)
+    gone: list[Run] = field(default_factory=list)
+    from_start: bool = True
+    """Nothing is known of this camera here before the first of these runs."""
+
+
+class _Body(msgspec.Struct, array_like=True):
+    """A bucket as stored. Keys of `filled` are server ids."""
+
+    joint: int
+    own: list[tuple[int, int, int]]
+    filled: dict[int, list[tuple[int, int, int]]]
+    gone: list[tuple[int, int, int]]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Body).decode
+
+
+def mark_stale(connection: Connection, storage_id: int, touched: Iterable[tuple[int, int]]) -> None:
+    """Mark `(camera_id, bucket)` pairs of a storage as to be computed anew."""
+    rows = [
+        {
+            "storage_id": storage_id,
+            "camera_id": camera_id,
+            "bucket": bucket,
+            "stale": True,
+            "body": b"",
+            "checksum": 0,
+        }
+        for camera_id, bucket in sorted(touched)
+    ]
+    if rows:
+        statement = insert_for(connection, coverage)
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["storage_id", "camera_id", "bucket"], set_={"stale": True}),
+            rows,
+        )
+
+
+class CoverageBook:
+    """The `coverage` table."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def stale(self, connection: Connection, storage_id: int) -> bool:
+        """Tell whether reading would compute, and therefore needs a write transaction."""
+        found = connection.execute(
+            select(coverage.c.bucket).where(coverage.c.storage_id == storage_id, coverage.c.stale).limit(1)
+        )
+        return found.first() is not None
+
+    def read(self, connection: Connection, storage_id: int, joint: int, window: Span | None = None) -> dict[str, Held]:
+        """Return what the storage holds of each camera, within `window` or ever.
+
+        `joint` is the layout's tolerance in microseconds. Runs that reach into the window are returned whole. Stale,
+        damaged or otherwise joined buckets are computed and kept, so this wants a write transaction.
+        """
+        condition = coverage.c.storage_id == storage_id
+        if window is not None:
+            longest = connection.execute(select(storages.c.longest_us).where(storages.c.id == storage_id)).scalar()
+            condition = and_(
+                condition,
+                coverage.c.bucket >= bucket_of(window.start - (longest or 0)),
+                coverage.c.bucket <= bucket_of(window.end),
+            )
+        bodies: dict[tuple[int, int], _Body] = {}
+        anew: list[tuple[int, int]] = []
+        query = select(
+            coverage.c.camera_id, coverage.c.bucket, coverage.c.stale, coverage.c.body, coverage.c.checksum
+        ).where(condition)
+        for camera_id, bucket, stale, body, stored in connection.execute(query):
+            decoded = None if stale else self._read_body(storage_id, camera_id, bucket, body, stored)
+            if decoded is None or decoded.joint != joint:
+                anew.append((camera_id, bucket))
+            else:
+                bodies[camera_id, bucket] = decoded
+        for camera_id, bucket in anew:
+            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        held = self._joined(connection, bodies, joint)
+        if window is not None:
+            first = min((bucket for _, bucket in bodies), default=0)
+            earlier = select(coverage.c.camera_id).where(coverage.c.storage_id == storage_id, coverage.c.bucket < first)
+            for camera_id in connection.execute(earlier.distinct()).scalars():
+                known = held.get(self._names.camera(connection, camera_id))
+                if known is not None:
+                    known.from_start = False
+        return held
+
+    def _read_body(self, storage_id: int, camera_id: int, bucket: int, body: bytes, stored: int) -> _Body | None:
+        if stored != row_checksum((storage_id, camera_id, bucket, body)):
+            return None
+        return _decode(body)
+
+    def _joined(self, connection: Connection, bodies: dict[tuple[int, int], _Body], joint: int) -> dict[str, Held]:
+        loose: dict[int, _Body] = {}
+        for (camera_id, _), body in bodies.items():
+            into = loose.setdefault(camera_id, _Body(joint, [], {}, []))
+            into.own += body.own
+            into.gone += body.gone
+            for origin_id, filled in body.filled.items():
+                into.filled.setdefault(origin_id, []).extend(filled)
+        held = {}
+        for camera_id, body in loose.items():
+            one = Held(own=runs(body.own, joint), gone=runs(body.gone, joint))
+            for origin_id, filled in sorted(body.filled.items()):
+                one.filled[self._names.server(connection, origin_id)] = runs(filled, joint)
+            held[self._names.camera(connection, camera_id)] = one
+        return dict(sorted(held.items()))
+
+    def _compute(self, connection: Connection, storage_id: int, camera_id: int, bucket: int, joint: int) -> _Body:
+        """Compute a bucket from its segments and keep it."""
+        own: list[tuple[int, int, int]] = []
+        filled: dict[int, list[tuple[int, int, int]]] = {}
+        gone: list[tuple[int, int, int]] = []
+        query = rows_query().where(
+            segments.c.storage_id == storage_id,
+            segments.c.camera_id == camera_id,
+            segments.c.start_us >= bucket * BUCKET,
+            segments.c.start_us < (bucket + 1) * BUCKET,
+            segments.c.state.in_((int(State.SEALED), int(State.GONE))),
+        )
+        damaged: list[int] = []
+        for row in connection.execute(query):
+            segment = from_row(row)
+            if segment is None:
+                damaged.append(row[0])
+            elif segment.marks & Mark.UNCERTAIN:
+                continue  # its time is unknown: the scan reports it, nothing may rest on it
+            elif segment.state == State.GONE:
+                gone.append((segment.start, segment.end, 1))
+            elif segment.origin is None:
+                own.append((segment.start, segment.end, 1))
+            else:
+                origin_id = self._names.server_id(connection, segment.origin)
+                filled.setdefault(origin_id, []).append((segment.start, segment.end, 1))
+        body = _Body(
+            joint,
+            list(runs(own, joint)),
+            {origin_id: list(runs(rows, joint)) for origin_id, rows in filled.items()},
+            list(runs(gone, joint)),
+        )
+        self._keep(connection, storage_id, camera_id, bucket, body)
+        if damaged:
+            # The storage is the truth: list those folders again, and the rows are replaced.
+            hurt = select(segments.c.folder_id).where(segments.c.id.in_(damaged))
+            connection.execute(update(folders).where(folders.c.id.in_(hurt)).values(settled=False))
+        return body
+
+    def _keep(self, connection: Connection, storage_id: int, camera_id: int, bucket: int, body: _Body) -> None:
+        encoded: Any = _encode(body)
+        key = (
+            coverage.c.storage_id == storage_id,
+            coverage.c.camera_id == camera_id,
+            coverage.c.bucket == bucket,
+        )
+        connection.execute(
+            update(coverage)
+            .where(*key)
+            .values(stale=False, body=encoded, checksum=row_checksum((storage_id, camera_id, bucket, encoded)))
+        )

@@ -1,0 +1,168 @@
+"""What happened: outages, fills and refusals. The part of the ledger that no storage could tell again.
+
+Rule: append and close, never rewrite; a refusal stands until the same source is landed or refused anew.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+
+from schema.ledger.names import Names, insert_for
+from schema.spans import Span
+from schema.tables import fills, outages, refusals
+from schema.values import Cause, FillResult, Outage, Refusal, Refused, Task
+
+
+@dataclass(frozen=True, slots=True)
+class FillRecord:
+    """One fill as history keeps it. `ended` is None while it runs, or for ever if it was killed."""
+
+    server: str
+    started: int
+    ended: int | None
+    landed: int
+    size: int
+    stopped: str
+
+
+class History:
+    """The `outages`, `fills` and `refusals` tables."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def outage_began(
+        self, connection: Connection, server: str, cause: Cause, at: int, evidence: str, camera: str | None = None
+    ) -> None:
+        """Open an outage, unless one of the same server, camera and cause is open already."""
+        server_id = self._names.server_id(connection, server)
+        camera_id = None if camera is None else self._names.camera_id(connection, camera)
+        is_open = select(outages.c.id).where(
+            outages.c.server_id == server_id,
+            outages.c.camera_id.is_(None) if camera_id is None else outages.c.camera_id == camera_id,
+            outages.c.cause == cause.value,
+            outages.c.end_us.is_(None),
+        )
+        if connection.execute(is_open).first() is None:
+            connection.execute(
+                outages.insert().values(
+                    server_id=server_id, camera_id=camera_id, cause=cause.value, start_us=at, evidence=evidence[:1024]
+                )
+            )
+
+    def outage_ended(self, connection: Connection, server: str, cause: Cause, at: int) -> None:
+        """Close the open outage of `server` with this cause, if there is one."""
+        connection.execute(
+            update(outages)
+            .where(
+                outages.c.server_id == self._names.server_id(connection, server),
+                outages.c.cause == cause.value,
+                outages.c.end_us.is_(None),
+            )
+            .values(end_us=at)
+        )
+
+    def outages(self, connection: Connection, window: Span | None, now: int) -> list[Outage]:
+        """Return the recorded outages that overlap `window`, by start; an open one ends at `now`."""
+        query = select(outages).order_by(outages.c.start_us, outages.c.id)
+        if window is not None:
+            query = query.where(
+                outages.c.start_us < window.end, or_(outages.c.end_us.is_(None), outages.c.end_us > window.start)
+            )
+        return [
+            Outage(
+                server=self._names.server(connection, row.server_id),
+                camera=None if row.camera_id is None else self._names.camera(connection, row.camera_id),
+                span=Span(row.start_us, max(row.start_us, now) if row.end_us is None else row.end_us),
+                cause=Cause(row.cause),
+                evidence=row.evidence,
+                over=row.end_us is not None,
+            )
+            for row in connection.execute(query)
+        ]
+
+    def fill_began(self, connection: Connection, server: str, at: int) -> int:
+        """Record that a fill into `server` started; returns its id."""
+        statement = fills.insert().values(server_id=self._names.server_id(connection, server), started_us=at)
+        return int(connection.execute(statement.returning(fills.c.id)).scalar_one())
+
+    def fill_ended(self, connection: Connection, fill_id: int, at: int, result: FillResult) -> None:
+        """Record how a fill ended."""
+        connection.execute(
+            update(fills)
+            .where(fills.c.id == fill_id)
+            .values(ended_us=at, landed=len(result.landed), bytes=result.sent, stopped=result.stopped[:1024])
+        )
+
+    def last_fills(self, connection: Connection, limit: int = 5) -> list[FillRecord]:
+        """Return the latest fills, newest first."""
+        rows = connection.execute(select(fills).order_by(fills.c.id.desc()).limit(limit))
+        return [
+            FillRecord(
+                self._names.server(connection, row.server_id),
+                row.started_us,
+                row.ended_us,
+                row.landed,
+                row.bytes,
+                row.stopped,
+            )
+            for row in rows
+        ]
+
+    def refuse(self, connection: Connection, refused: Iterable[Refused], at: int) -> None:
+        """Keep what a fill could not bring over, one row for each source."""
+        for one in refused:
+            values = {
+                "server_id": self._names.server_id(connection, one.server),
+                "peer_id": self._names.server_id(connection, one.peer or one.server),
+                "camera_id": self._names.camera_id(connection, one.camera),
+                "path": one.path,
+                "start_us": one.span.start,
+                "end_us": one.span.end,
+                "why": one.why.name,
+                "detail": one.detail[:1024],
+                "at_us": at,
+            }
+            connection.execute(
+                insert_for(connection, refusals)
+                .values(values)
+                .on_conflict_do_update(index_elements=["server_id", "peer_id", "path"], set_=values)
+            )
+
+    def clear_refusals(self, connection: Connection, server: str, tasks: Iterable[Task]) -> None:
+        """Drop the refusals of sources that were tried again; what failed again is stated anew."""
+        rows = [
+            {"of_peer": self._names.server_id(connection, task.peer), "of_path": task.source.path} for task in tasks
+        ]
+        if rows and self.refusal_count(connection):
+            connection.execute(
+                delete(refusals).where(
+                    refusals.c.server_id == self._names.server_id(connection, server),
+                    refusals.c.peer_id == bindparam("of_peer"),
+                    refusals.c.path == bindparam("of_path"),
+                ),
+                rows,
+            )
+
+    def refusals(self, connection: Connection, window: Span | None = None) -> list[Refused]:
+        """Return the standing refusals that overlap `window`, by camera and start."""
+        query = select(refusals).order_by(refusals.c.camera_id, refusals.c.start_us)
+        if window is not None:
+            query = query.where(refusals.c.start_us < window.end, refusals.c.end_us > window.start)
+        return [
+            Refused(
+                server=self._names.server(connection, row.server_id),
+                camera=self._names.camera(connection, row.camera_id),
+                span=Span(row.start_us, row.end_us),
+                peer=self._names.server(connection, row.peer_id),
+                path=row.path,
+                why=Refusal[row.why],
+                detail=row.detail,
+            )
+            for row in connection.execute(query)
+        ]
+
+    def refusal_count(self, connection: Connection) -> int:
+        """Return how many refusals stand."""
+        return int(connection.execute(select(func.count()).select_from(refusals)).scalar_one())

@@ -1,0 +1,379 @@
+"""Segments and folders in the ledger: taking in what a scan found, and looking up what a plan needs.
+
+Rule: every change of a segment marks its bucket of coverage stale in the same transaction. A damaged row is never
+used; it is reported by id so that the scan replaces it from storage, which is the truth.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from schema.digests import hasher, row_checksum
+from schema.ledger.coverage import bucket_of, mark_stale
+from schema.ledger.names import Names, insert_for
+from schema.ledger.rows import checksum, from_row, rows_query, to_row
+from schema.spans import Span
+from schema.tables import folders, manifests, segments, storages
+from schema.values import FileDigest, Segment, State
+
+_IDS_AT_ONCE = 500
+
+
+class Folder(NamedTuple):
+    """What the ledger remembers of a folder, so that an unchanged one need not be listed."""
+
+    id: int
+    mtime_ns: int
+    settled: bool
+
+
+@dataclass(slots=True)
+class FolderChange:
+    """What a scan found in one folder. `changed` segments carry their ids; `removed` are ids."""
+
+    path: str
+    mtime_ns: int
+    settled: bool
+    added: list[Segment] = field(default_factory=list)
+    changed: list[Segment] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+
+
+class FileManifest(msgspec.Struct, frozen=True, array_like=True):
+    """Digest of one file of a segment, as the ledger keeps it beside the segment's row."""
+
+    name: str
+    size: int
+    digest: bytes
+    chunk_size: int
+    chunks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A filled segment to record, with its files' digests and the row of its source, if that is in this ledger."""
+
+    segment: Segment
+    files: tuple[FileManifest, ...] = ()
+    source: Segment | None = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_manifest = msgspec.msgpack.Decoder(tuple[FileManifest, ...]).decode
+
+
+class SegmentBook:
+    """The `segments`, `folders` and `manifests` tables. Every method wants the caller's transaction."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def folders(self, connection: Connection, storage_id: int) -> dict[str, Folder]:
+        """Return every known folder of a storage by its path."""
+        rows = connection.execute(
+            select(folders.c.path, folders.c.id, folders.c.mtime_ns, folders.c.settled).where(
+                folders.c.storage_id == storage_id
+            )
+        )
+        return {path: Folder(ident, mtime_ns, settled) for path, ident, mtime_ns, settled in rows}
+
+    def in_folder(self, connection: Connection, folder_id: int) -> tuple[dict[str, Segment], list[int]]:
+        """Return the segments of one folder by name, and the ids of its damaged rows."""
+        good: dict[str, Segment] = {}
+        damaged: list[int] = []
+        for row in connection.execute(rows_query().where(segments.c.folder_id == folder_id)):
+            segment = from_row(row)
+            if segment is None:
+                damaged.append(row[0])
+            else:
+                good[row[3]] = segment
+        return good, damaged
+
+    def apply(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> None:
+        """Take in what a scan found: folders, new and changed segments, removed rows; all or nothing."""
+        folder_ids = self._put_folders(connection, storage_id, changes)
+        rows: list[dict[str, Any]] = []
+        touched: set[tuple[int, int]] = set()
+        longest = 0
+        for change in changes:
+            for segment in change.added:
+                row = self._row(connection, segment, folder_ids[change.path])
+                rows.append(row)
+                touched.add((row["camera_id"], bucket_of(segment.start)))
+                longest = max(longest, segment.end - segment.start)
+            if change.changed:
+                self._touch(connection, [segment.id for segment in change.changed], touched)
+            for segment in change.changed:
+                row = self._row(connection, segment, folder_ids[change.path])
+                connection.execute(update(segments).where(segments.c.id == segment.id).values(row))
+                touched.add((row["camera_id"], bucket_of(segment.start)))
+                longest = max(longest, segment.end - segment.start)
+            if change.removed:
+                self.remove(connection, storage_id, change.removed)
+        if rows:
+            # A fill may have committed the same path a moment ago; its row, with digest and origin, stays.
+            connection.execute(insert_for(connection, segments).on_conflict_do_nothing(), rows)
+        mark_stale(connection, storage_id, touched)
+        self._raise_longest(connection, storage_id, longest)
+
+    def land(self, connection: Connection, landings: Sequence[Landing]) -> None:
+        """Record filled segments, replacing whatever rows their paths had: the files are there, whole and durable.
+
+        All of one storage. Also keeps the digests for the source rows, unless the sources changed meanwhile.
+        """
+        if not landings:
+            return
+        storage_id = landings[0].segment.storage_id
+        folder_ids = {
+            folder: self._folder_id(connection, storage_id, folder)
+            for folder in {landing.segment.path.rpartition("/")[0] for landing in landings}
+        }
+        rows = [
+            self._row(connection, landing.segment, folder_ids[landing.segment.path.rpartition("/")[0]])
+            for landing in landings
+        ]
+        statement = insert_for(connection, segments)
+        fresh = {column: statement.excluded[column] for column in rows[0] if column not in ("folder_id", "name")}
+        connection.execute(statement.on_conflict_do_update(index_elements=["folder_id", "name"], set_=fresh), rows)
+        for landing, row in zip(landings, rows, strict=True):
+            if _needs_manifest(landing.files):
+                ident = connection.execute(
+                    select(segments.c.id).where(
+                        segments.c.folder_id == row["folder_id"], segments.c.name == row["name"]
+                    )
+                ).scalar_one()
+                self._put_manifest(connection, ident, landing.files)
+        self.set_digests(
+            connection,
+            [(landing.source, landing.files) for landing in landings if landing.source and not landing.source.digest],
+        )
+        mark_stale(connection, storage_id, {(row["camera_id"], bucket_of(row["start_us"])) for row in rows})
+        self._raise_longest(
+            connection, storage_id, max(landing.segment.end - landing.segment.start for landing in landings)
+        )
+
+    def set_digests(self, connection: Connection, taken: Sequence[tuple[Segment, Sequence[FileManifest]]]) -> None:
+        """Keep the digests taken of segments; a row that changed since it was read is left alone."""
+        if not taken:
+            return
+        new = [(msgspec.structs.replace(segment, digest=digest_of(files)), segment) for segment, files in taken]
+        connection.execute(
+            update(segments)
+            .where(segments.c.id == bindparam("of_id"), segments.c.checksum == bindparam("of_checksum"))
+            .values(digest=bindparam("new_digest"), checksum=bindparam("new_checksum")),
+            [
+                {
+                    "of_id": old.id,
+                    "of_checksum": checksum(old),
+                    "new_digest": one.digest,
+                    "new_checksum": checksum(one),
+                }
+                for one, old in new
+            ],
+        )
+        for segment, files in taken:
+            if _needs_manifest(files):
+                self._put_manifest(connection, segment.id, files)
+
+    def _put_manifest(self, connection: Connection, segment_id: int, files: Sequence[FileManifest]) -> None:
+        """Keep the digests of files and chunks where the segment's own digest does not say it all."""
+        connection.execute(delete(manifests).where(manifests.c.segment_id == segment_id))
+        body = _encode(tuple(files))
+        connection.execute(
+            insert_for(connection, manifests).values(
+                segment_id=segment_id, body=body, checksum=row_checksum((segment_id, body))
+            )
+        )
+
+    def manifest(self, connection: Connection, segment: Segment) -> tuple[FileManifest, ...]:
+        """Return the digests of `segment`'s files and chunks; empty if none were taken or they are damaged."""
+        row = connection.execute(
+            select(manifests.c.body, manifests.c.checksum).where(manifests.c.segment_id == segment.id)
+        ).one_or_none()
+        if row is not None and row[1] == row_checksum((segment.id, row[0])):
+            return _decode_manifest(row[0])
+        if row is None and segment.digest is not None and segment.kind == 0:
+            return (FileManifest("", segment.size, segment.digest, 0, ()),)
+        return ()
+
+    def window(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
+        """Return the sealed segments that overlap `span`, by start. Damaged rows are left out."""
+        longest = connection.execute(select(storages.c.longest_us).where(storages.c.id == storage_id)).scalar() or 0
+        rows = connection.execute(
+            rows_query()
+            .where(
+                segments.c.storage_id == storage_id,
+                segments.c.camera_id == self._names.camera_id(connection, camera),
+                segments.c.start_us >= span.start - longest,
+                segments.c.start_us < span.end,
+                segments.c.end_us > span.start,
+                segments.c.state == int(State.SEALED),
+            )
+            .order_by(segments.c.start_us)
+        )
+        return [segment for row in rows if (segment := from_row(row)) is not None]
+
+    def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
+        """Return the segment at `path`, or None if there is none or its row is damaged."""
+        folder, _, name = path.rpartition("/")
+        row = connection.execute(
+            rows_query().where(folders.c.storage_id == storage_id, folders.c.path == folder, segments.c.name == name)
+        ).one_or_none()
+        return None if row is None else from_row(row)
+
+    def each(
+        self, connection: Connection, storage_id: int, states: Iterable[State], batch: int = 5000
+    ) -> Iterator[list[Segment | int]]:
+        """Yield all segments of the given states in batches by id; a damaged row comes as its id."""
+        last = 0
+        wanted = [int(state) for state in states]
+        while True:
+            rows = connection.execute(
+                rows_query()
+                .where(segments.c.storage_id == storage_id, segments.c.id > last, segments.c.state.in_(wanted))
+                .order_by(segments.c.id)
+                .limit(batch)
+            ).all()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [from_row(row) or row[0] for row in rows]
+
+    def count(self, connection: Connection, storage_id: int) -> dict[State, tuple[int, int]]:
+        """Return how many segments of each state there are, and their bytes."""
+        rows = connection.execute(
+            select(segments.c.state, func.count(), func.coalesce(func.sum(segments.c.size), 0))
+            .where(segments.c.storage_id == storage_id)
+            .group_by(segments.c.state)
+        )
+        return {State(state): (number, int(size)) for state, number, size in rows}
+
+    def remove(self, connection: Connection, storage_id: int, ids: Sequence[int]) -> None:
+        """Forget rows: what they stood for moved, or was never more than a stub."""
+        touched: set[tuple[int, int]] = set()
+        self._touch(connection, ids, touched)
+        for part in _parts(ids):
+            connection.execute(delete(manifests).where(manifests.c.segment_id.in_(part)))
+            connection.execute(delete(segments).where(segments.c.id.in_(part)))
+        mark_stale(connection, storage_id, touched)
+
+    def bury(self, connection: Connection, storage_id: int, gone: Sequence[Segment], reason: str) -> None:
+        """Turn segments whose files vanished into tombstones: deleted on purpose is not a gap."""
+        touched: set[tuple[int, int]] = set()
+        for segment in gone:
+            tomb = msgspec.structs.replace(segment, state=State.GONE, reason=reason)
+            connection.execute(
+                update(segments)
+                .where(segments.c.id == segment.id)
+                .values(state=int(State.GONE), reason=reason, checksum=checksum(tomb))
+            )
+            touched.add((self._names.camera_id(connection, segment.camera), bucket_of(segment.start)))
+        mark_stale(connection, storage_id, touched)
+
+    def forget_retired(self, connection: Connection, storage_id: int) -> int:
+        """Delete the tombstones that lie before all a camera still has: retention took them. Returns how many.
+
+        Coverage before a camera's first segment is never a gap, so nothing is lost by forgetting them.
+        """
+        retired = 0
+        tombs = connection.execute(
+            select(segments.c.camera_id)
+            .where(segments.c.storage_id == storage_id, segments.c.state == int(State.GONE))
+            .distinct()
+        ).scalars()
+        for camera_id in list(tombs):
+            first = connection.execute(
+                select(func.min(segments.c.start_us)).where(
+                    segments.c.storage_id == storage_id,
+                    segments.c.camera_id == camera_id,
+                    segments.c.state == int(State.SEALED),
+                )
+            ).scalar()
+            condition = [
+                segments.c.storage_id == storage_id,
+                segments.c.camera_id == camera_id,
+                segments.c.state == int(State.GONE),
+            ]
+            if first is not None:
+                condition.append(segments.c.end_us <= first)
+            ids = connection.execute(select(segments.c.id).where(*condition)).scalars().all()
+            self.remove(connection, storage_id, ids)
+            retired += len(ids)
+        return retired
+
+    def drop_folders(self, connection: Connection, ids: Sequence[int]) -> None:
+        """Forget folders that vanished, once nothing refers to them any more; tombstones keep theirs."""
+        for part in _parts(ids):
+            kept = select(segments.c.folder_id).where(segments.c.folder_id.in_(part)).distinct()
+            connection.execute(delete(folders).where(folders.c.id.in_(part), folders.c.id.not_in(kept)))
+
+    def _row(self, connection: Connection, segment: Segment, folder_id: int) -> dict[str, Any]:
+        return to_row(
+            segment,
+            folder_id=folder_id,
+            camera_id=self._names.camera_id(connection, segment.camera),
+            origin_id=self._names.origin_id(connection, segment.origin),
+        )
+
+    def _touch(self, connection: Connection, ids: Sequence[int], touched: set[tuple[int, int]]) -> None:
+        for part in _parts(ids):
+            rows = connection.execute(select(segments.c.camera_id, segments.c.start_us).where(segments.c.id.in_(part)))
+            touched.update((camera_id, bucket_of(start)) for camera_id, start in rows)
+
+    def _put_folders(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> dict[str, int]:
+        statement = insert_for(connection, folders)
+        statement = statement.on_conflict_do_update(
+            index_elements=["storage_id", "path"],
+            set_={"mtime_ns": statement.excluded.mtime_ns, "settled": statement.excluded.settled},
+        ).returning(folders.c.path, folders.c.id)
+        rows = [
+            {"storage_id": storage_id, "path": change.path, "mtime_ns": change.mtime_ns, "settled": change.settled}
+            for change in changes
+        ]
+        return {row.path: row.id for row in connection.execute(statement, rows)} if rows else {}
+
+    def _folder_id(self, connection: Connection, storage_id: int, path: str) -> int:
+        """Return the id of a folder that a landed file lies in; a new one is unsettled, so the next scan lists it."""
+        found = connection.execute(
+            select(folders.c.id).where(folders.c.storage_id == storage_id, folders.c.path == path)
+        ).scalar()
+        if found is not None:
+            return int(found)
+        change = FolderChange(path, mtime_ns=0, settled=False)
+        return self._put_folders(connection, storage_id, [change])[path]
+
+    def _raise_longest(self, connection: Connection, storage_id: int, longest: int) -> None:
+        connection.execute(
+            update(storages)
+            .where(storages.c.id == storage_id, storages.c.longest_us < longest)
+            .values(longest_us=longest)
+        )
+
+
+def _needs_manifest(files: Sequence[FileManifest]) -> bool:
+    """Tell whether the segment's own digest does not say it all."""
+    return len(files) > 1 or any(file.chunks or file.name for file in files)
+
+
+def digest_of(files: Sequence[FileManifest]) -> bytes:
+    """Return the digest of a segment: its file's, or for a folder one over the sorted names, sizes and digests."""
+    if len(files) == 1 and not files[0].name:
+        return files[0].digest
+    state = hasher()
+    for file in sorted(files, key=lambda file: file.name):
+        state.update(f"{file.digest.hex()}  {file.size}  {file.name}\n".encode())
+    return state.digest()
+
+
+def manifest_of(name: str, digest: FileDigest) -> FileManifest:
+    """Return the ledger's form of one file's digest."""
+    return FileManifest(name, digest.size, digest.digest, digest.chunk_size, digest.chunks)
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Cut a list of ids so that no statement has more parameters than a database takes."""
+    for at in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[at : at + _IDS_AT_ONCE]

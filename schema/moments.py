@@ -1,0 +1,127 @@
+"""Between the integers inside and the words outside: ISO 8601, durations, sizes, rates.
+
+Rule: pure, and the only place that formats or reads a time for people. `now` comes in as an argument.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from schema.spans import DAY, HOUR, MINUTE, SECOND
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_DURATION_UNITS = {
+    "ms": SECOND // 1000,
+    "s": SECOND,
+    "min": MINUTE,
+    "m": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+    "w": 7 * DAY,
+}
+_SIZE_UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+_NUMBER_AND_UNIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+def to_datetime(us: int) -> datetime:
+    """Return the aware UTC datetime of `us`, exact to the microsecond (floats are not)."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return microseconds since the epoch of an aware datetime, exact."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def iso(us: int) -> str:
+    """Return ISO 8601 UTC with six fractional digits, the one form of a time in our JSON."""
+    return to_datetime(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def clock(us: int) -> str:
+    """Return `2026-11-22 11:17:58Z`, the one form of a time in tables for people."""
+    return to_datetime(us).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def parse_moment(text: str, now: int) -> int:
+    """Read a moment as operators write it: `2026-11-22`, `2026-11-22T10:00:00Z`, `now`, or `2h` for two hours ago.
+
+    A time without a zone is UTC. Raises ValueError with a sentence that shows the accepted forms.
+    """
+    if text.strip() == "now":
+        return now
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a time: write 2026-11-22, 2026-11-22T10:00:00Z, or 2h for two hours ago"
+        ) from None
+    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def parse_duration(text: str) -> int:
+    """Read `90s`, `1.5h`, `10d` and the like; returns microseconds. Raises ValueError."""
+    match = _NUMBER_AND_UNIT.fullmatch(text)
+    if not match or match[2].lower() not in _DURATION_UNITS:
+        raise ValueError(f"{text!r} is not a duration: write a number and ms, s, min, h, d or w, such as '90s'")
+    return round(float(match[1]) * _DURATION_UNITS[match[2].lower()])
+
+
+def parse_size(text: str) -> int:
+    """Read `4 MiB`, `5GB` and the like; returns bytes. Raises ValueError."""
+    match = _NUMBER_AND_UNIT.fullmatch(text)
+    if not match or match[2].lower() not in _SIZE_UNITS:
+        raise ValueError(f"{text!r} is not a size: write a number and B, kB, MB, GB, KiB, MiB or GiB, such as '5 GB'")
+    return round(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+
+
+def parse_rate(text: str) -> int:
+    """Read `50 MB/s`, or `200 Mbit/s` as line rates are sold; returns bytes per second. Raises ValueError."""
+    amount, slash, per = text.strip().rpartition("/")
+    if slash and per.strip() == "s":
+        bits = _NUMBER_AND_UNIT.fullmatch(amount)
+        if bits and bits[2].lower() in ("kbit", "mbit", "gbit"):
+            scale = {"k": 10**3, "m": 10**6, "g": 10**9}[bits[2][0].lower()]
+            rate = round(float(bits[1]) * scale / 8)
+        else:
+            rate = parse_size(amount)
+        if rate > 0:
+            return rate
+    raise ValueError(f"{text!r} is not a rate: write a size or bits per second, such as '50 MB/s' or '200 Mbit/s'")
+
+
+def human_duration(us: int) -> str:
+    """Return a length of time in at most three words: `37.0 s`, `12 min 3 s`, `3 h 20 min`, `2 d 4 h`."""
+    seconds = us / SECOND
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, below, size, part in (("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
+    raise AssertionError("a minute or more always has a unit")
+
+
+def human_size(size: int | float) -> str:
+    """Return a size in powers of ten: `12.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

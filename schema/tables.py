@@ -1,0 +1,164 @@
+"""The ledger's tables, as SQLAlchemy Core describes them; the same for SQLite and PostgreSQL.
+
+Rule: `schema.migrations` builds exactly this (a test compares an upgraded database with a fresh one). Times are
+integer microseconds UTC. Rows that cannot be derived again carry a checksum, because databases do not notice every
+flipped bit.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits on both; SQLite gives rising numbers by itself only to INTEGER."""
+
+servers = Table(
+    "servers",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+)
+
+storages = Table(
+    "storages",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("server_id", ForeignKey("servers.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("identity", String(36), nullable=False, server_default=""),
+    Column("rules", String(32), nullable=False, server_default=""),
+    # The longest segment ever taken in: bounds how far back a window query must look for overlaps.
+    Column("longest_us", BigInteger, nullable=False, server_default=text("0")),
+    Column("scanned_us", BigInteger, nullable=False, server_default=text("0")),
+    UniqueConstraint("server_id", "name"),
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(512), nullable=False, unique=True),
+)
+
+folders = Table(
+    "folders",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("storage_id", ForeignKey("storages.id"), nullable=False),
+    Column("path", String(4096), nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    # True once every entry is final: while mtime_ns stays the same, a rescan need not list this folder.
+    Column("settled", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("storage_id", "path"),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("storage_id", ForeignKey("storages.id"), nullable=False),
+    Column("folder_id", ForeignKey("folders.id"), nullable=False),
+    Column("name", String(1024), nullable=False),
+    Column("camera_id", ForeignKey("cameras.id"), nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("inode", BigInteger, nullable=False),
+    Column("digest", LargeBinary(16)),
+    # 0: written by the recorder here; else the id of the server it was fetched from.
+    Column("origin_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("marks", SmallInteger, nullable=False, server_default=text("0")),
+    Column("reason", String(1024), nullable=False, server_default=""),
+    Column("checksum", BigInteger, nullable=False),
+    UniqueConstraint("folder_id", "name"),
+    Index(None, "storage_id", "camera_id", "start_us"),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("segment_id", ForeignKey("segments.id", ondelete="CASCADE"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+)
+
+# Merged coverage by camera and bucket of time: derived from `segments`, kept so that finding a gap costs the number
+# of buckets and not of segments. A stale row is computed anew when it is next read.
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("storage_id", ForeignKey("storages.id"), primary_key=True),
+    Column("camera_id", ForeignKey("cameras.id"), primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("stale", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+)
+
+outages = Table(
+    "outages",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("server_id", ForeignKey("servers.id"), nullable=False),
+    Column("camera_id", ForeignKey("cameras.id")),
+    Column("cause", String(32), nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    # NULL while the outage lasts.
+    Column("end_us", BigInteger),
+    Column("evidence", String(1024), nullable=False),
+    Index(None, "server_id", "start_us"),
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("server_id", ForeignKey("servers.id"), nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Column("landed", BigInteger, nullable=False, server_default=text("0")),
+    Column("bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("stopped", String(1024), nullable=False, server_default=""),
+)
+
+# What a fill could not bring over. A row is superseded by a later success for the same source and then deleted.
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("server_id", ForeignKey("servers.id"), nullable=False),
+    Column("camera_id", ForeignKey("cameras.id"), nullable=False),
+    Column("peer_id", ForeignKey("servers.id"), nullable=False),
+    Column("path", String(4096), nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("why", String(32), nullable=False),
+    Column("detail", String(1024), nullable=False, server_default=""),
+    Column("at_us", BigInteger, nullable=False),
+    UniqueConstraint("server_id", "peer_id", "path"),
+)

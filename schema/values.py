@@ -1,0 +1,258 @@
+"""The values that cross module borders: segments, gaps, outages, manifests, plans and results.
+
+Rule: frozen, and free of behaviour beyond naming what they hold. `Segment` is a msgspec struct because a plan makes
+tens of thousands of them (0.2 us each against 2 us for a dataclass); the rest are frozen dataclasses.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from schema.spans import Span
+
+
+class State(IntEnum):
+    """What the ledger holds of a path. Only SEALED is coverage and only SEALED is ever read for a fill."""
+
+    SEALED = 0
+    OPEN = 1
+    QUARANTINED = 2
+    GONE = 3
+
+
+class Kind(IntEnum):
+    """What a segment is on disk: one file, or one folder of files that mean something only together."""
+
+    FILE = 0
+    FOLDER = 1
+
+
+class Mark(IntEnum):
+    """Bits of `Segment.marks`."""
+
+    UNCERTAIN = 1
+    """The time could not be resolved (a name in a repeated local hour): neither coverage nor source."""
+    UNCLOSED = 2
+    """The writer died; whole fragments only, which play."""
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One recording on one storage, as the ledger holds it.
+
+    Times in microseconds UTC, half-open; size in bytes; `path` relative to the storage root with `/`.
+    """
+
+    storage_id: int
+    camera: str
+    path: str
+    start: int
+    end: int
+    size: int
+    mtime_ns: int
+    inode: int
+    state: State = State.SEALED
+    kind: Kind = Kind.FILE
+    digest: bytes | None = None
+    origin: str | None = None
+    """The server it was fetched from; None if the recorder here wrote it."""
+    marks: int = 0
+    reason: str = ""
+    id: int = 0
+
+    @property
+    def span(self) -> Span:
+        """The time this segment covers."""
+        return Span(self.start, self.end)
+
+
+class Cause(StrEnum):
+    """What explains a gap."""
+
+    STORAGE = "storage away"
+    RECORDER = "recorder away"
+    CAMERA = "camera away"
+    SERVER = "server away"
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A span in which a server, or one camera on it, recorded nothing although it should have."""
+
+    server: str
+    camera: str | None
+    span: Span
+    cause: Cause
+    evidence: str
+    """One sentence: how we know."""
+    over: bool = True
+
+
+class GapState(StrEnum):
+    """What became of a hole."""
+
+    FILLABLE = "fillable"
+    FILLED = "filled"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A span that a server's recorder did not write, and what became of it."""
+
+    server: str
+    camera: str
+    span: Span
+    state: GapState
+    reason: str = ""
+    outage: Outage | None = None
+    peer: str | None = None
+    """The server that has it or gave it."""
+
+
+class Refusal(StrEnum):
+    """Why something was not filled. The value is the sentence operators read."""
+
+    LAYOUT_UNSAFE = 'this storage does not take filled files (fill = "never")'
+    UNPLACEABLE = "the peer's name holds no value for a field that names here need"
+    NO_STORAGE = "no storage here records this camera or takes filled files"
+    OLDER_THAN_RETENTION = "older than the retention here: it would be deleted at once"
+    NO_SPACE = "free space would fall below the reserve"
+    CASE_CLASH = "a name here differs only in upper and lower case"
+    ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
+    CONFLICT = "no free name: names around it are taken by other content"
+    PATH_REFUSED = "its path is not safe"
+    SOURCE_GONE = "the source was deleted before it could be read"
+    SOURCE_CHANGED = "the source changed while it was read"
+    SOURCE_DAMAGED = "the source is damaged: its digest is not the one taken when it was sealed"
+    SOURCE_UNREADABLE = "the source cannot be read"
+    WRITE_FAILED = "writing here failed; the copy was dropped"
+    NOT_PERMITTED = "not permitted to write here"
+    TIME_UNCERTAIN = "its time is uncertain"
+    NO_OUTAGE = "no outage explains it and the policy fills outages only"
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """Digest of one file and of its chunks. `chunks` is empty when the file is not longer than one chunk."""
+
+    size: int
+    digest: bytes
+    chunk_size: int
+    chunks: tuple[bytes, ...] = ()
+
+    def chunk_digests(self) -> tuple[bytes, ...]:
+        """Return one digest per chunk, also for a file of one chunk; none for an empty file."""
+        return self.chunks or ((self.digest,) if self.size else ())
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """One file of a segment: name relative to the segment (empty for a segment that is a file) and its size."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    mode: int
+    digest: FileDigest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a peer says a segment consists of, taken when it is opened for reading."""
+
+    kind: Kind
+    files: tuple[ManifestFile, ...]
+    mtime_ns: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One segment to fetch: from whom, and which gaps it serves."""
+
+    server: str
+    """Destination."""
+    peer: str
+    """Source."""
+    source: Segment
+    storage_id: int
+    """Where it goes."""
+    path: str
+    """Under which path there; the next free name if that is taken by other content."""
+    new: int
+    """Microseconds of gaps that this task is the first to fill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Something the plan or the fill left out, and why."""
+
+    server: str
+    camera: str
+    span: Span
+    peer: str | None
+    path: str
+    why: Refusal
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What an operator reads."""
+        return f"{self.why} ({self.detail})" if self.detail else str(self.why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to fetch, in this order, and what not."""
+
+    tasks: tuple[Task, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    """The fillable gaps that the tasks serve."""
+
+    @property
+    def size(self) -> int:
+        """Bytes to fetch."""
+        return sum(task.source.size for task in self.tasks)
+
+    @property
+    def held_twice(self) -> int:
+        """Microseconds fetched beyond the gaps, because segments are never trimmed."""
+        return sum(task.source.end - task.source.start - task.new for task in self.tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """One segment that is now here: whole, verified, durable and in the ledger."""
+
+    task: Task
+    path: str
+    """Where it is, relative to the storage root."""
+    storage_id: int
+    digest: bytes
+    size: int
+    sent: int
+    """Bytes read from the peer for it in this run; less than size after a resume."""
+    renamed: bool = False
+    """The name was taken by other content, so the next free one was used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillResult:
+    """How a fill ended."""
+
+    landed: tuple[Landed, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    sent: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    """Why it ended early, empty if it did not."""
+    notes: tuple[str, ...] = field(default=())
+    """What the after-fill step said."""
