@@ -78,6 +78,8 @@ async def fill(
     Raises AlreadyRunning, StagingUnusable before anything is moved, CannotPublish, WriteFailed and the ledger's errors.
     """
     began = time.monotonic()
+    if not plan.tasks and not plan.refused:
+        return FillResult()
     with contextlib.ExitStack() as held:
         stagings = _stagings(plan, site, held)
         tasks, left_out = _fitting(plan, site, stagings)

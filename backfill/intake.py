@@ -5,7 +5,6 @@ what is no recording is counted with its reason, never dropped in silence. Runs 
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -37,15 +36,16 @@ class FolderLook:
     still_open: int = 0
     settled: bool = True
     """Every entry is final."""
+    rewritten: list[str] = field(default_factory=list)
+    """Sealed before and of another size or time now: someone wrote to them."""
     failed: bool = False
     """It could not be listed; what the ledger knows of it and below it stays."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Entries that are no recordings: path and reason."""
 
     def skip(self, reason: str, path: str) -> None:
-        """Count an entry that is no recording."""
-        self.skipped[reason] += 1
-        self.examples.setdefault(reason, path)
+        """Note an entry that is no recording."""
+        self.skipped.append((path, reason))
 
 
 class Intake:
@@ -233,6 +233,8 @@ class Intake:
             found.added.append(segment)
             return
         same = before.inode == segment.inode and before.mtime_ns == segment.mtime_ns and before.size == segment.size
+        if before.state is State.SEALED and not same:
+            found.rewritten.append(segment.path)
         if same and before.digest is not None:
             segment = msgspec.structs.replace(segment, digest=before.digest)
         segment = msgspec.structs.replace(segment, id=before.id)

@@ -11,13 +11,17 @@ from schema.spans import Span, merge, subtract, uncovered
 from schema.values import Cause, Outage
 
 
-def infer(server: str, cameras: Mapping[str, list[Span]], *, until: Mapping[str, int], shortest: int) -> list[Outage]:
+def infer(
+    server: str, cameras: Mapping[str, list[Span]], *, until: Mapping[str, int], shortest: int, edge: int
+) -> list[Outage]:
     """Return the outages of `server` that its own recordings betray, by start.
 
     Args:
         cameras: own coverage by camera, merged.
         until: for each camera the end of what any server has: silence after that is nobody's outage yet.
         shortest: holes up to this many microseconds are none.
+        edge: cameras of one recorder close their segments at different moments, so around its outage a camera's own
+            hole may be longer by this much.
 
     A hole in which no camera recorded is the recorder's outage; a hole in one camera while others recorded is the
     camera's.
@@ -52,6 +56,11 @@ def infer(server: str, cameras: Mapping[str, list[Span]], *, until: Mapping[str,
                 over=span.end < end,
             )
             for span in holes
-            if span.length > shortest
+            if span.length > shortest and not _at_edge(span, silence, edge)
         ]
     return sorted(found, key=lambda outage: (outage.span, outage.camera or ""))
+
+
+def _at_edge(hole: Span, silence: list[Span], edge: int) -> bool:
+    """Tell whether a camera's hole is only the ragged edge of the recorder's outage."""
+    return hole.length <= edge and any(hole.end == span.start or hole.start == span.end for span in silence)

@@ -13,18 +13,45 @@ from schema.values import Refusal, Refused, Segment, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A segment that a peer offers."""
+    """A segment that a peer offers. `start` and `end` are what it covers for certain; see `sure`."""
 
     peer: str
     segment: Segment
+    start: int
+    end: int
     deleted_at: int | None = None
     """When retention there will delete it, microseconds UTC; None if unknown."""
 
 
-def choose(gaps: Sequence[Span], offered: Iterable[Source]) -> list[tuple[Source, int]]:
-    """Return the fewest sources that cover all of `gaps` that any of them covers, with what each adds.
+def sure(segments: Sequence[Segment], late: int) -> list[Span]:
+    """Return what each of one recorder's segments of one camera, by start, covers for certain.
+
+    A recorder names its first file after a start up to `late` microseconds late and is then believed to end late too,
+    inside its successor. What overlaps so is counted for the successor alone.
+    """
+    spans = []
+    for index, segment in enumerate(segments):
+        end = segment.end
+        if index + 1 < len(segments) and 0 < end - segments[index + 1].start <= late:
+            end = segments[index + 1].start
+        spans.append(Span(segment.start, max(end, segment.start)))
+    return spans
+
+
+def widen(gaps: Sequence[Span], before: int, after: int) -> list[Span]:
+    """Return gaps made longer at both ends, merged.
+
+    Names are blurred: a file that claims to begin at 18:33 may begin at 18:33.9. To lose nothing, sources must reach
+    `before` microseconds (the peer's blur) further back and `after` (ours) further on than names alone would ask for.
+    """
+    return merge(Span(gap.start - before, gap.end + after) for gap in gaps)
+
+
+def choose(wanted: Sequence[Span], offered: Iterable[Source], gaps: Sequence[Span]) -> list[tuple[Source, int]]:
+    """Return the fewest sources that cover all of `wanted` that any of them covers, with how much of `gaps` each fills.
 
     Args:
+        wanted: merged; the gaps, widened by what names may be wrong by.
         gaps: merged.
 
     Greedy from the left: of the segments that cover the first missing moment take the one that reaches farthest. That
@@ -33,32 +60,32 @@ def choose(gaps: Sequence[Span], offered: Iterable[Source]) -> list[tuple[Source
     """
 
     def by_start(source: Source) -> tuple[int, str, str]:
-        return source.segment.start, source.peer, source.segment.path
+        return source.start, source.peer, source.segment.path
 
     candidates = sorted(offered, key=by_start)
     chosen: list[Source] = []
     at = 0
     best: Source | None = None
-    for gap in gaps:
-        cursor = gap.start
-        while cursor < gap.end:
-            while at < len(candidates) and candidates[at].segment.start <= cursor:
-                if best is None or _better(candidates[at].segment, best.segment):
+    for span in wanted:
+        cursor = span.start
+        while cursor < span.end:
+            while at < len(candidates) and candidates[at].start <= cursor:
+                if best is None or _better(candidates[at], best):
                     best = candidates[at]
                 at += 1
-            if best is None or best.segment.end <= cursor:
+            if best is None or best.end <= cursor:
                 if at == len(candidates):
                     return _with_gain(chosen, gaps)
-                cursor = candidates[at].segment.start  # nobody has what lies before: jump to where somebody begins
+                cursor = candidates[at].start  # nobody has what lies before: jump to where somebody begins
                 continue
             if not chosen or chosen[-1] is not best:
                 chosen.append(best)
-            cursor = best.segment.end
+            cursor = best.end
     return _with_gain(chosen, gaps)
 
 
-def _better(one: Segment, other: Segment) -> bool:
-    return one.end > other.end or (one.end == other.end and one.size < other.size)
+def _better(one: Source, other: Source) -> bool:
+    return one.end > other.end or (one.end == other.end and one.segment.size < other.segment.size)
 
 
 def _with_gain(chosen: list[Source], gaps: Sequence[Span]) -> list[tuple[Source, int]]:

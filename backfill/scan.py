@@ -26,13 +26,14 @@ from schema.values import Cause, Segment, State
 _BATCH = 4000
 """Segments a transaction: large enough for 50,000 a second, small enough that a stop loses little."""
 
-_WORKERS = 4
-"""Threads that list and probe: two keep two cores busy, more hide the latency of a disk or a share."""
+_WORKERS = 2
+"""Threads that list and probe. On cached files more only fight for the interpreter lock (4 are slower than 2)."""
 
 _RACY_NS = 2 * 10**9
 """A folder changed this recently may change again within the same time stamp, so it is not settled yet."""
 
-_FRESH_KEPT = 10_000
+_LISTED = 10_000
+"""Paths a report lists of one kind at most; the counts are exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class ScanOptions:
     """Take a storage that lost everything for one whose recordings were deleted."""
     adopt: bool = False
     """Take a foreign disk for the new one; what only the old one had is forgotten, not deleted on purpose."""
+    only: frozenset[str] | None = None
+    """Look at these folders alone, because something was heard of them; None for all."""
 
 
 @dataclass(slots=True)
@@ -71,7 +74,12 @@ class ScanReport:
     """Damaged ledger rows replaced from the storage."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Entries that are no recordings, by reason."""
-    examples: dict[str, str] = field(default_factory=dict)
+    foreign: list[tuple[str, str]] = field(default_factory=list)
+    """The first of them: path and reason."""
+    vanished: list[str] = field(default_factory=list)
+    """The first paths that were deleted, or taken by retention."""
+    rewritten: list[str] = field(default_factory=list)
+    """Sealed segments that someone wrote to."""
     notes: list[str] = field(default_factory=list)
     fresh: list[str] = field(default_factory=list)
     """Paths sealed since the scan before, for whoever takes digests while they are in the page cache."""
@@ -167,35 +175,50 @@ class _Scan:
             if path:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
         intake = Intake(self._storage, now=self._now(), origins=self._origins())
-        seen: set[str] = set()
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="scan") as pool:
             waiting: list[Future[FolderLook]] = []
-            stack = [""]
+            stack = [""] if self._options.only is None else sorted(self._options.only)
             while stack or waiting:
                 while stack and len(waiting) < 2 * _WORKERS:
                     folder = stack.pop()
+                    below = children.get(folder, [])
                     mtime_ns = self._changed_at(folder)
                     if mtime_ns is None:
-                        continue
-                    seen.add(folder)
-                    before = known.get(folder)
-                    if before and before.settled and before.mtime_ns == mtime_ns and not self._full:
-                        stack.extend(children.get(folder, ()))
+                        self._lose(folder, known, children)
+                    elif self._unchanged(known.get(folder), mtime_ns):
+                        stack.extend(below)
                         self._kept_folders += 1
-                        continue
-                    files = self._known_files(before)
-                    waiting.append(
-                        pool.submit(intake.look, folder, mtime_ns, files, stat_all=self._full, rejudge=self._rejudge)
-                    )
+                    else:
+                        files = self._known_files(known.get(folder))
+                        job = (folder, mtime_ns, files)
+                        waiting.append(pool.submit(intake.look, *job, stat_all=self._full, rejudge=self._rejudge))
                 if waiting:
                     look = waiting.pop(0).result()
-                    stack.extend(children.get(look.folder, ()) if look.failed else look.subfolders)
+                    below = children.get(look.folder, [])
+                    here = set(below) if look.failed else set(look.subfolders)
+                    for path in below:
+                        if path not in here:
+                            self._lose(path, known, children)
+                    if self._options.only is None:
+                        stack.extend(here)
+                    else:
+                        stack.extend(here.difference(below))  # new ones; nothing was heard of the others
                     self._take(look)
         self._flush()
-        for path, row in known.items():
-            if path not in seen:
+
+    def _unchanged(self, before: Folder | None, mtime_ns: int) -> bool:
+        return bool(before and before.settled and before.mtime_ns == mtime_ns and not self._full)
+
+    def _lose(self, folder: str, known: dict[str, Folder], children: dict[str, list[str]]) -> None:
+        """Take everything known of a folder that is gone, and below it, for vanished."""
+        pending = [folder]
+        while pending:
+            path = pending.pop()
+            row = known.get(path)
+            if row is not None:
                 self._lost += self._known_files(row).values()
                 self._lost_folders.append(row.id)
+            pending += children.get(path, [])
 
     def _origins(self) -> OriginLog | None:
         try:
@@ -229,15 +252,15 @@ class _Scan:
         report.added += len(look.added)
         report.changed += len(look.changed)
         report.still_open += look.still_open
-        report.skipped.update(look.skipped)
-        for reason, path in look.examples.items():
-            report.examples.setdefault(reason, path)
+        report.skipped.update(reason for _, reason in look.skipped)
+        report.foreign += look.skipped[: _LISTED - len(report.foreign)]
+        report.rewritten += look.rewritten
         for segment in (*look.added, *look.changed):
             if segment.state is State.QUARANTINED:
                 report.quarantined.append((segment.path, segment.reason))
             elif segment.state is State.SEALED and segment.reason:
                 report.uncertain += 1
-            elif segment.state is State.SEALED and not self._first and len(report.fresh) < _FRESH_KEPT:
+            elif segment.state is State.SEALED and not self._first and len(report.fresh) < _LISTED:
                 report.fresh.append(segment.path)
         self._lost += look.vanished
         if not self._first:
@@ -279,6 +302,7 @@ class _Scan:
             report.retired = book.forget_retired(connection, storage_id)
             book.drop_folders(connection, self._lost_folders)
             self._ledger.history.outage_ended(connection, self._storage.server, Cause.STORAGE, self._now())
+        report.vanished = [segment.path for segment in buried[:_LISTED]]
         report.moved = len(moved)
         report.deleted = max(0, len(buried) - report.retired)
 

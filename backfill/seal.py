@@ -82,8 +82,8 @@ def _still_open(look: Look, traits: Traits, now: int) -> str:
     if age < REST:
         return "written to just now"
     finished = look.probe.closed or traits.complete is CompleteRule.NAME
-    if look.probe.closed is None and traits.complete is CompleteRule.CONTAINER and look.next_start is not None:
-        finished = True  # no end mark in this container, but the recorder went on to the next file
+    if traits.complete is CompleteRule.CONTAINER and look.next_start is not None:
+        finished = True  # no end mark, but the camera has a newer file: the writer of this one went on, or died
     if not finished and age < DEAD:
         return "not closed yet"
     return ""

@@ -141,7 +141,9 @@ def _outages(
     }
     for server in site.servers:
         cameras = {camera: by_server[server].own for camera, by_server in coverage.items() if server in by_server}
-        found += outage_rules.infer(server, cameras, until=until, shortest=site.settings.gaps.threshold)
+        edge = 2 * max((storage.layout.traits.segment for storage in site.of(server)), default=0)
+        shortest = site.settings.gaps.threshold
+        found += outage_rules.infer(server, cameras, until=until, shortest=shortest, edge=edge)
     return found
 
 
@@ -192,7 +194,8 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
         if not spans:
             continue
         served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
-        for source, new in plan_rules.choose(spans, _sources(ledger, site, camera, server, spans)):
+        wanted = plan_rules.widen(spans, _blur(site.peers(server), site), _blur([server], site))
+        for source, new in plan_rules.choose(wanted, _sources(ledger, site, camera, server, wanted), spans):
             task = _task(site, server, source, new)
             if isinstance(task, Task):
                 tasks.append((task, source.deleted_at))
@@ -209,12 +212,26 @@ def _sources(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
             for storage in site.of(peer):
                 retention = storage.settings.retention
                 for window in plan_rules.windows(spans, _NEARBY):
-                    for segment in ledger.segments.window(connection, storage.id, camera, window):
-                        if segment.origin is not None or segment.marks & Mark.UNCERTAIN:
-                            continue  # filled itself, or of uncertain time: never offered; see design 4.4
-                        deleted_at = None if retention is None else segment.start + retention
-                        sources.append(plan_rules.Source(peer=peer, segment=segment, deleted_at=deleted_at))
+                    found = ledger.segments.window(connection, storage.id, camera, window)
+                    # Filled itself, or of uncertain time: never offered (docs/design, invariant 4).
+                    own = [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
+                    covers = plan_rules.sure(own, storage.layout.traits.late)
+                    sources += [
+                        plan_rules.Source(
+                            peer=peer,
+                            segment=segment,
+                            start=span.start,
+                            end=span.end,
+                            deleted_at=None if retention is None else segment.start + retention,
+                        )
+                        for segment, span in zip(own, covers, strict=True)
+                    ]
     return sources
+
+
+def _blur(servers: list[str], site: Site) -> int:
+    """Return how far names of these servers may be from the truth, microseconds."""
+    return max((storage.layout.traits.blur for name in servers for storage in site.of(name)), default=0)
 
 
 def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task | Refused:

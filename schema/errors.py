@@ -43,6 +43,13 @@ class ConfigInvalid(OperatorError):
     hint = "correct that key; docs/reference/configuration.md lists every key with an example"
 
 
+class UsageInvalid(OperatorError):
+    """{0}: {1}"""
+
+    exit_code = EXIT_USAGE
+    hint = "see 'recorder-sync COMMAND --help'"
+
+
 class ConfigMissing(OperatorError):
     """there is no configuration at {0}"""
 

@@ -61,6 +61,8 @@ class Traits:
     """Holes between two segments up to this long are none: names hold whole seconds, cuts fall on key frames."""
     late: int = 0
     """How late the first file after a start may be named; see `schema.spans.certain`."""
+    blur: int = SECOND
+    """How far a name may be from the truth otherwise: whole-second names are cut off, so a start is up to 1 s early."""
     fill: Literal["tree", "side"] = "side"
     """Whether a file that appears in the recorder's tree is safe there."""
     after: str = "nothing"

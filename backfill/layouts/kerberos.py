@@ -31,6 +31,7 @@ class Kerberos(PatternLayout):
             end=EndRule.NAME,
             complete=CompleteRule.NAME,
             segment=30 * SECOND,
+            blur=SECOND // 5,
             fill="tree",
             after="nothing here; the agent uploads only what has a marker in its data/cloud",
             staging_inside=True,

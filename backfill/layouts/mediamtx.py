@@ -35,6 +35,7 @@ class MediaMTX(PatternLayout):
             segment=60 * SECOND,
             joint=SECOND // 2,
             late=SECOND,
+            blur=SECOND // 5 if "%f" in below else SECOND,
             fill="tree",
             name_step=1 if "%f" in below else SECOND,
             staging_inside=True,

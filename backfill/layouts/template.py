@@ -45,6 +45,7 @@ class Template(PatternLayout):
             segment=rules.segment or 60 * SECOND,
             joint=rules.joint,
             late=rules.late,
+            blur=SECOND // 5 if any(code in rules.pattern for code in ("%f", "{ms}", "{us}")) else SECOND,
             fill=rules.fill,
             name_step=1 if "%f" in rules.pattern or "{us}" in rules.pattern else SECOND,
             local=not any(code in rules.pattern for code in ("%z", "%s", "{ms}", "{us}")),

@@ -28,6 +28,8 @@ APPLICATION_ID = 0x5253594E
 """`RSYN` in the header of our SQLite files, so that another program's database is never taken for a ledger."""
 
 BUSY_SECONDS = 60
+CHECKPOINT_PAGES = 8192
+"""Pages of 4 KiB in the write-ahead log before SQLite copies them into the file."""
 
 
 def connect(url: str) -> Engine:
@@ -80,6 +82,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
             raise LedgerNotDurable(where, f"journal mode is {mode!r}, it must be WAL with synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA cache_size=-65536")
+        # Every commit is durable in the log; copying the log into the file less often makes a first scan faster.
+        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     except sqlite3.Error as error:
         raise _sqlite_error(error, str(locals().get("where", "")) or _path_of(connection)) from error
     finally:

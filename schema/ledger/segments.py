@@ -4,7 +4,7 @@ Rule: every change of a segment marks its bucket of coverage stale in the same t
 used; it is reported by id so that the scan replaces it from storage, which is the truth.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -224,23 +224,28 @@ class SegmentBook:
         ).one_or_none()
         return None if row is None else from_row(row)
 
-    def each(
-        self, connection: Connection, storage_id: int, states: Iterable[State], batch: int = 5000
-    ) -> Iterator[list[Segment | int]]:
-        """Yield all segments of the given states in batches by id; a damaged row comes as its id."""
-        last = 0
-        wanted = [int(state) for state in states]
-        while True:
-            rows = connection.execute(
-                rows_query()
-                .where(segments.c.storage_id == storage_id, segments.c.id > last, segments.c.state.in_(wanted))
-                .order_by(segments.c.id)
-                .limit(batch)
-            ).all()
-            if not rows:
-                return
-            last = rows[-1][0]
-            yield [from_row(row) or row[0] for row in rows]
+    def after(
+        self, connection: Connection, storage_id: int, state: State, last: int, batch: int = 2000
+    ) -> list[tuple[int, Segment | None]]:
+        """Return the next rows of a state after id `last`, by id; a damaged row comes as None."""
+        rows = connection.execute(
+            rows_query()
+            .where(segments.c.storage_id == storage_id, segments.c.id > last, segments.c.state == int(state))
+            .order_by(segments.c.id)
+            .limit(batch)
+        )
+        return [(row[0], from_row(row)) for row in rows]
+
+    def filled(self, connection: Connection, storage_id: int) -> list[Segment]:
+        """Return every sealed segment of a storage that was fetched from a peer. Damaged rows are left out."""
+        rows = connection.execute(
+            rows_query().where(
+                segments.c.storage_id == storage_id,
+                segments.c.origin_id != 0,
+                segments.c.state == int(State.SEALED),
+            )
+        )
+        return [segment for row in rows if (segment := from_row(row)) is not None]
 
     def count(self, connection: Connection, storage_id: int) -> dict[State, tuple[int, int]]:
         """Return how many segments of each state there are, and their bytes."""

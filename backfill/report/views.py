@@ -1,0 +1,277 @@
+"""The report as rich renderables: time lines, gaps, totals, outages, refusals.
+
+Rule: gets values, returns renderables; readable at 80 columns and without colour, because every state has a sign of its
+own. Golden tests hold the exact text.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backfill.report.timeline import Cell, Timeline, cells
+from schema.moments import clock, human_duration, human_size
+from schema.spans import SECOND, Span
+from schema.values import FillResult, Gap, GapState, Outage, Plan, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """How a state is drawn: its sign, and its colour where there are colours."""
+
+    own: str = "█"
+    filled: str = "▓"
+    held_twice: str = "▒"
+    fillable: str = "○"
+    refused: str = "!"
+    lost: str = "\N{MULTIPLICATION SIGN}"
+    nothing: str = "·"
+
+    def of(self, cell: Cell) -> str:
+        """Return the sign of a cell."""
+        return str(getattr(self, cell.name.lower()))
+
+
+PLAIN = Signs(own="#", filled="+", held_twice="=", fillable="o", refused="!", lost="x", nothing=".")
+"""For terminals that cannot show the blocks."""
+
+_STYLES = {
+    Cell.OWN: "green",
+    Cell.FILLED: "cyan",
+    Cell.HELD_TWICE: "blue",
+    Cell.FILLABLE: "bold yellow",
+    Cell.REFUSED: "bold magenta",
+    Cell.LOST: "bold red",
+    Cell.NOTHING: "dim",
+}
+_WORDS = {
+    Cell.OWN: "own",
+    Cell.FILLED: "filled",
+    Cell.HELD_TWICE: "held twice",
+    Cell.FILLABLE: "fillable",
+    Cell.REFUSED: "refused",
+    Cell.LOST: "lost",
+    Cell.NOTHING: "nothing",
+}
+_STATE_CELLS = {
+    GapState.FILLABLE: Cell.FILLABLE,
+    GapState.FILLED: Cell.FILLED,
+    GapState.LOST: Cell.LOST,
+    GapState.REFUSED: Cell.REFUSED,
+}
+ROWS = 40
+"""Rows a table shows before it says how many more there are; `--json` has all."""
+
+_NAME_WIDTH = 24
+
+
+def legend(signs: Signs) -> Text:
+    """Return what the signs mean."""
+    text = Text()
+    for cell in (Cell.OWN, Cell.FILLED, Cell.HELD_TWICE, Cell.FILLABLE, Cell.REFUSED, Cell.LOST, Cell.NOTHING):
+        text.append(signs.of(cell), style=_STYLES[cell])
+        text.append(f" {_WORDS[cell]}  ")
+    text.rstrip()
+    return text
+
+
+def bar(line: Timeline, width: int, signs: Signs) -> Text:
+    """Return a time line as `width` signs."""
+    text = Text(no_wrap=True)
+    for cell in cells(line, width):
+        text.append(signs.of(cell), style=_STYLES[cell])
+    return text
+
+
+def timelines(lines: Sequence[Timeline], width: int, signs: Signs) -> RenderableType:
+    """Return the time lines of all cameras, one server under the other, fitted to `width` columns."""
+    if not lines:
+        return Text("No recordings are known yet. Run 'recorder-sync scan'.")
+    window = lines[0].window
+    camera = min(max(len(line.camera) for line in lines), _NAME_WIDTH)
+    server = min(max(len(line.server) for line in lines), _NAME_WIDTH)
+    room = max(width - camera - server - 2 * 2 - 8, 10)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    table.add_column(width=camera, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=server, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=room, no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    before = ""
+    for line in lines:
+        held = line.seconds(Cell.OWN) + line.seconds(Cell.FILLED)
+        wanted = held + line.seconds(Cell.FILLABLE) + line.seconds(Cell.LOST) + line.seconds(Cell.REFUSED)
+        share = f"{_percent(held, wanted)}" if wanted else "-"
+        table.add_row("" if line.camera == before else line.camera, line.server, bar(line, room, signs), share)
+        before = line.camera
+    per_cell = window.length // room if room else 0
+    header = Text(
+        f"{clock(window.start)} to {clock(window.end)}"
+        f" ({human_duration(window.length)}; one sign is {human_duration(per_cell)})"
+    )
+    return Group(header, table, legend(signs))
+
+
+def _percent(part: float, whole: float) -> str:
+    """Return a share that says 100 % only when nothing is missing."""
+    share = 100 * part / whole
+    return "100 %" if part >= whole else f"{min(share, 99.9):.1f} %"
+
+
+def totals(lines: Iterable[Timeline]) -> Table:
+    """Return seconds by state of every camera on every server."""
+    table = _table("Totals")
+    table.add_column("server")
+    table.add_column("camera")
+    for word in ("own", "filled", "fillable", "lost", "refused", "twice"):
+        table.add_column(word, justify="right", no_wrap=True)
+    for line in lines:
+        states = (Cell.OWN, Cell.FILLED, Cell.FILLABLE, Cell.LOST, Cell.REFUSED, Cell.HELD_TWICE)
+        table.add_row(line.server, line.camera, *(_amount(line, state) for state in states))
+    return table
+
+
+def _amount(line: Timeline, state: Cell) -> Text:
+    seconds = line.seconds(state)
+    if not seconds:
+        return Text("-", style="dim")
+    return Text(human_duration(round(seconds * SECOND)), style=_STYLES[state])
+
+
+def moment(us: int, window: Span) -> str:
+    """Return a moment as short as the window allows: without the date if all of it is on one day."""
+    text = clock(us)[:-1]
+    return text[11:] if clock(window.start)[:10] == clock(window.end)[:10] else text[5:]
+
+
+def gaps(found: Sequence[Gap], window: Span, rows: int = ROWS) -> RenderableType:
+    """Return the gaps with what became of each and why."""
+    if not found:
+        return Text("No gaps.", style="green")
+    table = _table(f"Gaps ({len(found):,})")
+    table.add_column("server", no_wrap=True)
+    table.add_column("camera", overflow="fold")
+    table.add_column("from (UTC)", no_wrap=True)
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for gap in found[:rows]:
+        state = Text(str(gap.state), style=_STYLES[_STATE_CELLS[gap.state]])
+        table.add_row(
+            gap.server, gap.camera, moment(gap.span.start, window), human_duration(gap.span.length), state, why(gap)
+        )
+    return _with_rest(table, len(found) - rows)
+
+
+def why(gap: Gap) -> str:
+    """Return one sentence on a gap: its reason, its outage, or where it came from."""
+    said = []
+    if gap.state is GapState.FILLED:
+        said.append(f"from {gap.peer}")
+    if gap.state is GapState.FILLABLE:
+        said.append(f"{gap.peer} has it")
+    if gap.reason:
+        said.append(gap.reason)
+    said.append(str(gap.outage.cause) if gap.outage else "unexplained")
+    return "; ".join(said)
+
+
+def outages(found: Sequence[Outage], window: Span, rows: int = ROWS) -> RenderableType:
+    """Return the outages with their causes."""
+    if not found:
+        return Text("No outages are known.")
+    table = _table(f"Outages ({len(found):,})")
+    table.add_column("server", no_wrap=True)
+    table.add_column("from (UTC)", no_wrap=True)
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("cause", no_wrap=True)
+    table.add_column("evidence", overflow="fold")
+    for one in found[:rows]:
+        length = human_duration(one.span.length) + ("" if one.over else " so far")
+        table.add_row(one.server, moment(one.span.start, window), length, str(one.cause), one.evidence)
+    return _with_rest(table, len(found) - rows)
+
+
+def refusals(found: Sequence[Refused], rows: int = ROWS) -> RenderableType:
+    """Return what was not brought over and why."""
+    table = _table(f"Refused ({len(found):,})")
+    table.add_column("server", no_wrap=True)
+    table.add_column("camera", overflow="fold")
+    table.add_column("segment", overflow="fold")
+    table.add_column("why", overflow="fold")
+    for one in found[:rows]:
+        table.add_row(one.server, one.camera, one.path, one.sentence)
+    return _with_rest(table, len(found) - rows)
+
+
+def plan(server: str, planned: Plan, rows: int = ROWS) -> RenderableType:
+    """Return what a fill would do."""
+    if not planned.tasks and not planned.refused:
+        return Text(f"{server}: nothing to fill.")
+    parts: list[RenderableType] = [Text(_plan_sentence(server, planned))]
+    if planned.tasks:
+        table = _table("")
+        table.add_column("camera", overflow="fold")
+        table.add_column("from (UTC)", no_wrap=True)
+        table.add_column("length", justify="right", no_wrap=True)
+        table.add_column("size", justify="right", no_wrap=True)
+        table.add_column("peer", no_wrap=True)
+        table.add_column("to", overflow="fold")
+        for task in planned.tasks[:rows]:
+            source = task.source
+            table.add_row(
+                source.camera,
+                clock(source.start)[:-1],
+                human_duration(source.span.length),
+                human_size(source.size),
+                task.peer,
+                task.path,
+            )
+        parts.append(_with_rest(table, len(planned.tasks) - rows))
+    if planned.refused:
+        parts.append(refusals(planned.refused, rows))
+    return Group(*parts)
+
+
+def _plan_sentence(server: str, planned: Plan) -> str:
+    new = sum(task.new for task in planned.tasks)
+    return (
+        f"{server}: {len(planned.tasks):,} segments, {human_size(planned.size)}, fill {human_duration(new)};"
+        f" {human_duration(planned.held_twice)} will be held twice, because segments are never cut"
+    )
+
+
+def result(server: str, ended: FillResult) -> Text:
+    """Return one sentence on how a fill ended."""
+    if not ended.landed and not ended.refused and not ended.stopped:
+        return Text(f"{server}: nothing to fill.")
+    new = sum(one.task.new for one in ended.landed)
+    rate = f" at {human_size(ended.sent / ended.seconds)}/s" if ended.seconds > 0 and ended.sent else ""
+    text = Text(
+        f"{server}: {len(ended.landed):,} segments landed, {human_duration(new)} filled,"
+        f" {human_size(ended.sent)} moved in {human_duration(round(ended.seconds * SECOND))}{rate}"
+    )
+    if ended.refused:
+        text.append(f"; {len(ended.refused):,} refused", style="magenta")
+    if ended.stopped:
+        text.append(f"; ended early: {ended.stopped}", style="red")
+    return text
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+    )
+
+
+def _with_rest(table: Table, rest: int) -> RenderableType:
+    if rest <= 0:
+        return table
+    return Group(table, Text(f"... and {rest:,} more; --json lists all", style="dim"))

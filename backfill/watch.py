@@ -1,0 +1,198 @@
+"""Watching storages so that a new segment is known seconds after it is closed.
+
+Rule: a watch is a hint, a scan is the truth. Events only name folders to look at; lost events - the kernel's queue
+overflows and watchdog tells only its log - lead to a rescan, and one runs on a schedule whatever was heard.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserver
+
+from backfill.seal import REST
+from backfill.storage import STATE_FOLDER, Storage
+from schema.spans import SECOND
+
+_QUIET_EVENTS = frozenset({"opened", "closed_no_write"})
+_QUIET_INOTIFY = frozenset({"modified", "opened", "closed_no_write"})
+"""Inotify tells when a writer closes; the thousands of writes before that tell nothing."""
+
+_GATHER_SECONDS = 0.5
+_POLL_SECONDS = 2.0
+
+Look = Callable[[Storage, frozenset[str] | None], Awaitable[bool]]
+"""Scans the named folders of a storage (None: all); returns whether something there is still open."""
+
+
+class _Folders(FileSystemEventHandler):
+    """Collects the folders in which something happened."""
+
+    def __init__(self, storage: Storage, quiet: frozenset[str], heard: Callable[[Storage, str], None]) -> None:
+        self._storage = storage
+        self._quiet = quiet
+        self._heard = heard
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Report the folder of an event, and of where something was moved to."""
+        if event.event_type in self._quiet:
+            return
+        for path in (event.src_path, event.dest_path):
+            if path:
+                full = os.fsdecode(path)
+                folder = full if event.is_directory and event.event_type == "created" else os.path.dirname(full)
+                relative = os.path.relpath(folder, self._storage.root)
+                if not relative.startswith("..") and STATE_FOLDER not in relative.split(os.sep):
+                    self._heard(self._storage, "" if relative == "." else relative)
+
+
+class _Overflows(logging.Handler):
+    """Hears watchdog say in its log that events were lost."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._lost = lost
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take any warning about an overflow for lost events."""
+        if "overflow" in record.getMessage().lower():
+            self._lost()
+
+
+class Watch:
+    """Watches storages and calls `look` when there is something to look at, until cancelled.
+
+    Args:
+        rescan: microseconds between full rescans.
+        polling: watch by listing instead of by the kernel's events, for network shares.
+        said: told what the watch itself has to say, such as that it must poll.
+    """
+
+    def __init__(
+        self,
+        storages: list[Storage],
+        look: Look,
+        *,
+        rescan: int,
+        polling: bool = False,
+        said: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._storages = storages
+        self._look = look
+        self._rescan = rescan / SECOND
+        self._polling = polling
+        self._said = said
+        self._heard: dict[int, set[str]] = {}
+        self._later: dict[tuple[int, str | None], float] = {}
+        self._everything = True
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch until cancelled. Errors of `look` pass through."""
+        loop = asyncio.get_running_loop()
+
+        def heard(storage: Storage, folder: str) -> None:
+            loop.call_soon_threadsafe(self._note, storage, folder)
+
+        def lost() -> None:
+            loop.call_soon_threadsafe(self._lost)
+
+        with _listening(lost):
+            observer = self._start(heard)
+            try:
+                await self._serve()
+            finally:
+                observer.stop()
+                await asyncio.to_thread(observer.join)
+
+    def _note(self, storage: Storage, folder: str) -> None:
+        self._heard.setdefault(storage.id, set()).add(folder)
+        self._wake.set()
+
+    def _lost(self) -> None:
+        self._said("events were lost; rescanning everything")
+        self._everything = True
+        self._wake.set()
+
+    def _start(self, heard: Callable[[Storage, str], None]) -> BaseObserver:
+        if not self._polling:
+            observer = Observer()
+            try:
+                self._schedule(observer, _QUIET_INOTIFY if _has_close_events(observer) else _QUIET_EVENTS, heard)
+                observer.start()
+            except OSError as error:
+                self._said(f"the kernel's events cannot be had ({error.strerror}); listing the folders instead")
+            else:
+                return observer
+        polling = PollingObserver(timeout=_POLL_SECONDS)
+        self._schedule(polling, _QUIET_EVENTS, heard)
+        polling.start()
+        return polling
+
+    def _schedule(self, observer: BaseObserver, quiet: frozenset[str], heard: Callable[[Storage, str], None]) -> None:
+        for storage in self._storages:
+            observer.schedule(_Folders(storage, quiet, heard), storage.root, recursive=True)
+
+    async def _serve(self) -> None:
+        rescan_at = 0.0
+        while True:
+            now = time.monotonic()
+            if self._everything or now >= rescan_at:
+                self._everything = False
+                rescan_at = now + self._rescan
+                for storage in self._storages:
+                    await self._scan(storage, None)
+            else:
+                await self._scan_heard(now)
+            timeout = max(0.05, min([rescan_at, *self._later.values()]) - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout)
+                await asyncio.sleep(_GATHER_SECONDS)  # closely following events are served together
+            self._wake.clear()
+
+    async def _scan_heard(self, now: float) -> None:
+        """Look where something was heard, and where something open can be sealed by now."""
+        heard, self._heard = self._heard, {}
+        whole: set[int] = set()
+        for key in [key for key, at in self._later.items() if at <= now]:
+            del self._later[key]
+            storage_id, folder = key
+            if folder is None:
+                whole.add(storage_id)
+            else:
+                heard.setdefault(storage_id, set()).add(folder)
+        for storage in self._storages:
+            if storage.id in whole:
+                await self._scan(storage, None)
+            elif folders := heard.get(storage.id):
+                await self._scan(storage, frozenset(folders))
+
+    async def _scan(self, storage: Storage, folders: frozenset[str] | None) -> None:
+        """Scan, and if something there is still open come back when it can be sealed at the earliest."""
+        if not await self._look(storage, folders):
+            return
+        again = time.monotonic() + REST / SECOND + _GATHER_SECONDS
+        for folder in folders or (None,):
+            self._later.setdefault((storage.id, folder), again)
+
+
+def _has_close_events(observer: BaseObserver) -> bool:
+    return "inotify" in type(observer).__module__
+
+
+@contextlib.contextmanager
+def _listening(lost: Callable[[], None]) -> Iterator[None]:
+    """Hear watchdog's log while the block runs."""
+    logger = logging.getLogger("watchdog")
+    handler = _Overflows(lost)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,185 @@
+"""The composition root: configuration, ledger, site and engine, put together for one command.
+
+Rule: everything that reads the clock or chooses an implementation does it here; commands call these few verbs.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from backfill.after import after_fill
+from backfill.digesting import take_fresh
+from backfill.fill import fill
+from backfill.gate import Gate
+from backfill.peer import FolderPeer
+from backfill.progress import Listener, nobody
+from backfill.scan import Progress, ScanOptions, ScanReport, scan
+from backfill.site import Site, build_site
+from backfill.storage import Storage
+from backfill.survey import Question, Survey, plan, survey
+from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
+from schema.ledger import Ledger
+from schema.moments import parse_moment
+from schema.settings import Settings, load
+from schema.spans import Span
+from schema.values import Cause, FillResult, Plan, Refused
+
+
+def now() -> int:
+    """Return the time in microseconds UTC: the one place that reads the wall clock for decisions."""
+    return time.time_ns() // 1000
+
+
+def _moment(option: str, text: str | None, moment: int) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_moment(text, moment)
+    except ValueError as error:
+        raise UsageInvalid(option, error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """How the scan of one storage ended: with a report, or with the error that prevented it."""
+
+    storage: Storage
+    report: ScanReport | None
+    error: OperatorError | None = None
+    digested: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything one command works with."""
+
+    settings: Settings
+    ledger: Ledger
+    site: Site
+
+    def question(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        cameras: Sequence[str] = (),
+        servers: Sequence[str] = (),
+    ) -> Question:
+        """Return what an operator asks, checked. Raises UnknownName, UsageInvalid."""
+        moment = now()
+        for server in servers:
+            self.site.check_server(server)
+        if cameras:
+            with self.ledger.reading() as connection:
+                known = self.ledger.names.all_cameras(connection)
+            for camera in cameras:
+                if camera not in known:
+                    raise UnknownName("camera", repr(camera), ", ".join(known) or "none; scan first")
+        return Question(
+            now=moment,
+            since=_moment("--since", since, moment),
+            until=_moment("--until", until, moment),
+            cameras=frozenset(cameras),
+            servers=tuple(servers),
+        )
+
+    def scan(self, options: ScanOptions | None = None, progress: Progress | None = None) -> list[Scanned]:
+        """Scan every storage; one that is away does not keep the others from being scanned."""
+        return [self.scan_one(storage, options, progress) for storage in self._scannable()]
+
+    def _scannable(self) -> list[Storage]:
+        """Return the recorders' storages, and the side stores that exist."""
+        side = [storage for storage in self.site.side.values() if Path(storage.root).is_dir()]
+        return [*self.site.storages, *side]
+
+    def scan_one(
+        self, storage: Storage, options: ScanOptions | None = None, progress: Progress | None = None
+    ) -> Scanned:
+        """Scan one storage; an error of its own becomes a value, and an absent storage an outage."""
+        try:
+            report = scan(self.ledger, storage, now=now, options=options, progress=progress)
+        except StorageAway as error:
+            with self.ledger.writing() as connection:
+                self.ledger.history.outage_began(connection, storage.server, Cause.STORAGE, now(), str(error))
+            return Scanned(storage, None, error)
+        except OperatorError as error:
+            if error.exit_code in range(10, 20):
+                return Scanned(storage, None, error)
+            raise
+        digested = 0
+        if self.settings.scan.digests == "sealed" and report.fresh:
+            gate = Gate(self.settings.scan.rate)
+            digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, gate)
+        return Scanned(storage, report, digested=digested)
+
+    def survey(self, question: Question) -> Survey:
+        """Return coverage, outages and gaps."""
+        return survey(self.ledger, self.site, question)
+
+    def plan(self, found: Survey, server: str) -> Plan:
+        """Return what to fetch for `server`."""
+        return plan(self.ledger, self.site, found, server)
+
+    def fill(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
+        """Run a plan to its end, with what must follow it."""
+        return asyncio.run(self._fill(planned, server, gate, listener))
+
+    async def _fill(self, planned: Plan, server: str, gate: Gate, listener: Listener) -> FillResult:
+        peers = {name: FolderPeer(name, self.site, self.ledger) for name in self.site.peers(server)}
+        result = await fill(
+            planned,
+            server,
+            site=self.site,
+            ledger=self.ledger,
+            peers=peers,
+            now=now,
+            gate=gate,
+            listener=listener,
+        )
+        notes = await asyncio.to_thread(after_fill, self.ledger, self.site, server, result.landed)
+        return FillResult(
+            landed=result.landed,
+            refused=result.refused,
+            sent=result.sent,
+            seconds=result.seconds,
+            stopped=result.stopped,
+            notes=tuple(notes),
+        )
+
+    def refusals(self, window: Span | None) -> list[Refused]:
+        """Return what the last fills could not bring over."""
+        with self.ledger.reading() as connection:
+            return self.ledger.history.refusals(connection, window)
+
+    def with_fill(self, **changes: object) -> "App":
+        """Return this app with some keys of `[fill]` changed for one command."""
+        rules = msgspec.structs.replace(self.settings.fill, **changes)
+        settings = msgspec.structs.replace(self.settings, fill=rules)
+        return App(settings, self.ledger, Site(settings, self.site.servers, self.site.storages, self.site.side))
+
+    def notes(self, found: Survey) -> list[str]:
+        """Return what an operator should know beside the gaps."""
+        folded: dict[str, set[str]] = {}
+        for camera in found.coverage:
+            folded.setdefault(camera.casefold(), set()).add(camera)
+        notes = [
+            f"cameras {' and '.join(sorted(names))} differ only in case; if they are one, map them in [servers.cameras]"
+            for names in folded.values()
+            if len(names) > 1
+        ]
+        unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
+        return notes + [f"{title} was never scanned" for title in unseen]
+
+
+@contextmanager
+def opened(config: Path, *, prepare: Callable[[str], None] = lambda _: None) -> Iterator[App]:
+    """Give the app of a configuration file. `prepare` is called with the ledger's address before it is opened."""
+    settings = load(config)
+    prepare(settings.ledger)
+    with Ledger.open(settings.ledger) as ledger:
+        yield App(settings, ledger, build_site(settings, ledger))

@@ -1,0 +1,303 @@
+"""The commands and their options: what an operator can type. The work is in the module of each command.
+
+Rule: nothing heavy is imported here; `recorder-sync --help` must feel instant.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recorder_sync.version import __version__
+
+app = typer.Typer(
+    name="recorder-sync",
+    help="Find the holes in one video recorder's recordings, fill them from the other's, and prove it bit for bit.",
+    epilog="Exit status: 0 done, 1 gaps or damage found, 2 wrong usage or configuration, 130 interrupted; the others"
+    " are listed in docs/reference/exit-codes.md.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="RECORDER_SYNC_CONFIG", help="Configuration file.", metavar="FILE", show_default=True
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Look from here on: 2026-11-22, 2026-11-22T10:00:00Z, or 2h for two hours ago."),
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Look up to here; forms as for --since.")]
+Cameras = Annotated[list[str] | None, typer.Option("--camera", metavar="NAME", help="Only this camera; repeatable.")]
+Servers = Annotated[list[str] | None, typer.Option("--server", metavar="NAME", help="Only this server; repeatable.")]
+NoScan = Annotated[
+    bool, typer.Option("--no-scan", help="Use what the ledger knows; do not look at the storages first.")
+]
+
+DEFAULT = Path("recorder-sync.toml")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"recorder-sync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Accept the options that stand before a command."""
+
+
+@app.command()
+def demo(
+    layout: Annotated[str, typer.Option(help="How the demo's recorders write: frigate or mediamtx.")] = "frigate",
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Leave recordings, ledger and logs in this new folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the whole product in about a minute and a half: two real recorders, an outage, the fill, the proof.
+
+    Two cameras film, two independent recorder processes record them, one is killed and comes back, for some seconds
+    both are down. Then the gaps are found and filled, and every picture is counted. Exit status 0 only if all that
+    could come back is back. Needs the 'media' extra (PyAV).
+    """
+    from recorder_sync.cli.demo import run
+
+    raise typer.Exit(run(layout, keep, as_json=json))
+
+
+@app.command()
+def init(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="One folder for each recording server.")],
+    config: Config = DEFAULT,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration.")] = False,
+    json: Json = False,
+) -> None:
+    """Look at recording folders, recognise recorder, cameras and time zone, and write a configuration that works.
+
+    The folders are only read. Then: recorder-sync gaps.
+    """
+    from recorder_sync.cli.init import run
+
+    raise typer.Exit(run(folders, config, force=force, as_json=json))
+
+
+@app.command()
+def scan(
+    config: Config = DEFAULT,
+    full: Annotated[bool, typer.Option("--full", help="Look at every file, not only at changed folders.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Set the ledger aside and build a new one from the storages.")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take a storage's new disk for the right one; forget the old one's files.")
+    ] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Take a storage that lost everything for deleted on purpose.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on watching until Ctrl-C.")] = False,
+    polling: Annotated[
+        bool, typer.Option("--polling", help="With --watch: list the folders instead of kernel events (for shares).")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring the ledger up to what the storages hold. The storages are only read.
+
+    An unchanged folder is not listed again, so scanning again costs what changed.
+    """
+    from recorder_sync.cli.scan import run
+
+    raise typer.Exit(
+        run(
+            config,
+            full=full,
+            rebuild=rebuild,
+            adopt=adopt,
+            accept_loss=accept_loss,
+            watch=watch,
+            polling=polling,
+            as_json=json,
+        )
+    )
+
+
+@app.command()
+def coverage(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    no_scan: NoScan = False,
+    json: Json = False,
+) -> None:
+    """List what each server holds of each camera: its own recordings and filled ones, span by span."""
+    from recorder_sync.cli.gaps import run_coverage
+
+    raise typer.Exit(
+        run_coverage(config, since=since, until=until, cameras=camera or [], scan_first=not no_scan, as_json=json)
+    )
+
+
+@app.command()
+def gaps(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    server: Servers = None,
+    no_scan: NoScan = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an HTML page.")] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an SVG picture.")] = None,
+    json: Json = False,
+) -> None:
+    """Show per camera what is own, filled, fillable, lost or refused, and why.
+
+    Exit status 1 if anything is fillable, refused or lost in the asked time.
+    """
+    from recorder_sync.cli.gaps import run_gaps
+
+    raise typer.Exit(
+        run_gaps(
+            config,
+            since=since,
+            until=until,
+            cameras=camera or [],
+            servers=server or [],
+            scan_first=not no_scan,
+            pages=[path for path in (html, svg) if path],
+            as_json=json,
+        )
+    )
+
+
+@app.command()
+def fill(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    server: Servers = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be fetched, and fetch nothing.")
+    ] = False,
+    bandwidth: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Limit for this fill, such as '50 MB/s' or '200 Mbit/s'.")
+    ] = None,
+    readback: Annotated[
+        bool, typer.Option("--readback", help="Read every copy back from the disk before it is published.")
+    ] = False,
+    no_scan: NoScan = False,
+    json: Json = False,
+) -> None:
+    """Fetch what a server lacks and its peer has: verified, durable, never replacing anything.
+
+    Interrupted at any moment, the next run continues. With --since also from before a server's first recording.
+    Exit status 1 if something was refused.
+    """
+    from recorder_sync.cli.fill import run
+
+    raise typer.Exit(
+        run(
+            config,
+            since=since,
+            until=until,
+            cameras=camera or [],
+            servers=server or [],
+            dry_run=dry_run,
+            bandwidth=bandwidth,
+            readback=readback,
+            scan_first=not no_scan,
+            as_json=json,
+        )
+    )
+
+
+@app.command()
+def verify(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    server: Servers = None,
+    rate: Annotated[str | None, typer.Option(metavar="RATE", help="Limit for reading; default scan.rate.")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set damaged filled copies aside and fetch them again from the peer.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before repairing.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the digests for 'xxhsum -c', one file a storage; read nothing."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read recordings again and find rot, missing and foreign files. What a recorder wrote is never touched.
+
+    Segments that have no digest yet get one. Exit status 1 if damage was found.
+    """
+    from recorder_sync.cli.verify import run
+
+    raise typer.Exit(
+        run(
+            config,
+            since=since,
+            until=until,
+            cameras=camera or [],
+            servers=server or [],
+            rate=rate,
+            repair=repair,
+            yes=yes,
+            export_to=export,
+            as_json=json,
+        )
+    )
+
+
+@app.command()
+def status(
+    config: Config = DEFAULT,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an HTML page.")] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an SVG picture.")] = None,
+    json: Json = False,
+) -> None:
+    """Show storages, cameras, open gaps and the last fills, as the ledger knows them; nothing is scanned."""
+    from recorder_sync.cli.status import run
+
+    raise typer.Exit(run(config, pages=[path for path in (html, svg) if path], as_json=json))
+
+
+@app.command()
+def layouts(json: Json = False) -> None:
+    """List the recorders whose files can be read, and how each is filled."""
+    from recorder_sync.cli.layouts import run
+
+    raise typer.Exit(run(as_json=json))
+
+
+def main() -> None:
+    """Run the command line; turns what an operator can act on into a sentence and an exit status."""
+    from schema.errors import EXIT_INTERRUPTED, OperatorError
+
+    try:
+        app()
+    except OperatorError as error:
+        from recorder_sync.cli.output import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,135 @@
+"""`recorder-sync scan`: bring the ledger up to the storages, once or for as long as it is watched."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backfill.report.documents import scan_document
+from backfill.scan import ScanOptions, ScanReport
+from backfill.storage import Storage
+from backfill.watch import Watch
+from recorder_sync.app import App, Scanned, now, opened
+from recorder_sync.cli.output import complaints, print_document, results
+from recorder_sync.cli.scanning import scan_with_progress, worst
+from schema.documents import ScanDocument, ScansDocument
+from schema.ledger.ledger import set_aside
+from schema.moments import clock, iso
+
+_SHOWN = 12
+
+
+def run(
+    config: Path,
+    *,
+    full: bool,
+    rebuild: bool,
+    adopt: bool,
+    accept_loss: bool,
+    watch: bool,
+    polling: bool,
+    as_json: bool,
+) -> int:
+    """Scan; returns the exit code."""
+
+    def prepare(ledger: str) -> None:
+        if rebuild:
+            aside = set_aside(ledger)
+            if aside is not None:
+                complaints().print(f"The old ledger is kept as {aside}", soft_wrap=True)
+
+    with opened(config, prepare=prepare) as app:
+        options = ScanOptions(full=full, accept_loss=accept_loss, adopt=adopt)
+        scanned = scan_with_progress(app, options)
+        if as_json:
+            print_document(ScansDocument(generated=iso(now()), storages=[_document(one) for one in scanned]))
+        else:
+            results().print(_view([one.report for one in scanned if one.report]))
+        if watch:
+            asyncio.run(_watch(app, polling))
+        return worst(scanned)
+
+
+def _document(one: Scanned) -> ScanDocument:
+    if one.report is None:
+        return ScanDocument(storage=one.storage.title, error=str(one.error))
+    return scan_document(one.report, one.digested)
+
+
+def _view(reports: list[ScanReport]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("storage", no_wrap=True)
+    for word in ("folders", "listed", "new", "changed", "open", "deleted", "retired", "moved"):
+        table.add_column(word, justify="right")
+    for one in reports:
+        numbers = (
+            one.folders,
+            one.listed,
+            one.added,
+            one.changed,
+            one.still_open,
+            one.deleted,
+            one.retired,
+            one.moved,
+        )
+        table.add_row(one.storage, *(f"{number:,}" if number else "-" for number in numbers))
+    parts: list[RenderableType] = [table]
+    for one in reports:
+        parts += [Text(f"{one.storage}: {sentence}") for sentence in _sentences(one)]
+    return Group(*parts)
+
+
+def _sentences(report: ScanReport) -> list[str]:
+    """Return what an operator should know of a scan beside its numbers."""
+    said = [f"quarantined {path}: {reason}" for path, reason in report.quarantined[:_SHOWN]]
+    if len(report.quarantined) > _SHOWN:
+        said.append(f"... and {len(report.quarantined) - _SHOWN:,} more quarantined; --json lists all")
+    for reason, number in sorted(report.skipped.items()):
+        example = next(path for path, why in report.foreign if why == reason)
+        said.append(f"{number:,} not taken in: {reason}, such as {example}")
+    if report.uncertain:
+        said.append(f"{report.uncertain:,} segments have an uncertain local time and count for nothing")
+    if report.repaired:
+        said.append(f"{report.repaired:,} damaged rows of the ledger were read anew from the storage")
+    if report.rewritten:
+        said.append(f"{len(report.rewritten):,} sealed segments were written to, such as {report.rewritten[0]}")
+    return said + report.notes
+
+
+async def _watch(app: App, polling: bool) -> None:
+    """Follow the storages until Ctrl-C or SIGTERM."""
+    console = complaints()
+    console.print("Watching; Ctrl-C ends it.")
+
+    def say(text: str) -> None:
+        console.print(f"{clock(now())} {text}", soft_wrap=True, markup=False)
+
+    async def look(storage: Storage, folders: frozenset[str] | None) -> bool:
+        scanned = await asyncio.to_thread(app.scan_one, storage, ScanOptions(only=folders))
+        report = scanned.report
+        if report is None:
+            say(str(scanned.error))
+            return True
+        if report.added or report.changed or report.deleted or report.retired:
+            digested = f", {scanned.digested} digested" if scanned.digested else ""
+            say(
+                f"{report.storage}: {report.added} new, {report.changed} changed, {report.still_open} open,"
+                f" {report.deleted} deleted, {report.retired} retired{digested}"
+            )
+        for path, reason in report.quarantined:
+            say(f"{report.storage}: quarantined {path}: {reason}")
+        return report.still_open > 0
+
+    task = asyncio.ensure_future(
+        Watch(list(app.site.storages), look, rescan=app.settings.scan.rescan, polling=polling, said=say).run()
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        console.print("Stopped watching.")

@@ -1,0 +1,44 @@
+"""Scanning with progress on stderr, for every command that wants a current ledger first."""
+
+from collections.abc import Callable
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from backfill.scan import ScanOptions, ScanReport
+from recorder_sync.app import App, Scanned
+from recorder_sync.cli.output import complaints, print_error
+
+
+def scan_with_progress(app: App, options: ScanOptions | None = None, *, quiet: bool = False) -> list[Scanned]:
+    """Scan every storage, showing how far it is; errors of single storages are said and returned as values."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("scanning {task.fields[storage]}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[files]:,} new or changed"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=complaints(), transient=True, disable=quiet) as bars:
+        task = bars.add_task("scan", total=None, storage="", files=0)
+
+        def tell(report: ScanReport) -> None:
+            bars.update(task, storage=report.storage, files=report.added + report.changed)
+
+        scanned = app.scan(options, tell)
+    for one in scanned:
+        if one.error is not None:
+            print_error(one.error)
+    return scanned
+
+
+def worst(scanned: list[Scanned]) -> int:
+    """Return the exit code of the first storage that could not be scanned, 0 if there is none."""
+    return next((one.error.exit_code for one in scanned if one.error is not None), 0)
+
+
+def failures(scanned: list[Scanned]) -> list[str]:
+    """Return a sentence for each storage that could not be scanned: what follows rests on what was known before."""
+    return [f"not looked at just now: {one.error}" for one in scanned if one.error is not None]
+
+
+Said = Callable[[str], None]

@@ -1,0 +1,181 @@
+"""`recorder-sync verify`: are the recordings still what they were; fetch damaged copies again; export digests."""
+
+from pathlib import Path
+
+from rich import box
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from backfill.gate import Gate
+from backfill.scan import ScanOptions
+from backfill.storage import Storage
+from backfill.verify import Damage, VerifyReport, export, from_scan, set_aside, verify
+from recorder_sync.app import App, now, opened
+from recorder_sync.cli.output import complaints, print_document, results
+from recorder_sync.cli.progress import FillProgress
+from recorder_sync.cli.scanning import scan_with_progress, worst
+from recorder_sync.cli.stopping import rate as checked_rate
+from recorder_sync.cli.stopping import stopping
+from schema.documents import DamageDocument, VerifyDocument
+from schema.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, UsageInvalid
+from schema.moments import human_duration, human_size, iso
+from schema.spans import SECOND, Span
+from schema.values import Segment
+
+_ROWS = 40
+
+
+def run(
+    config: Path,
+    *,
+    since: str | None,
+    until: str | None,
+    cameras: list[str],
+    servers: list[str],
+    rate: str | None,
+    repair: bool,
+    yes: bool,
+    export_to: Path | None,
+    as_json: bool,
+) -> int:
+    """Verify; returns the exit code."""
+    with opened(config) as app:
+        question = app.question(since=since, until=until, cameras=cameras, servers=servers)
+        storages = [
+            storage
+            for server in servers or app.site.servers
+            for storage in app.site.of(server)
+            if Path(storage.root).is_dir() or storage.origin is None
+        ]
+        if export_to is not None:
+            return _export(app, storages, export_to)
+        scanned = scan_with_progress(app, ScanOptions(full=True))
+        present = [storage for storage in storages if any(one.storage is storage and one.report for one in scanned)]
+        window = None
+        if question.since is not None or question.until is not None:
+            window = Span(question.since or 0, question.until or question.now)
+        gate = Gate(checked_rate("--rate", rate) if rate else app.settings.scan.rate)
+        with stopping(gate):
+            report = _read(app, present, gate, window, frozenset(cameras))
+        for one in scanned:
+            if one.report is not None and one.storage in present:
+                report.damage += from_scan(one.storage, one.report)
+        repaired: set[str] = set()
+        if repair and not gate.stopped:
+            repaired = _repair(app, report, yes=yes, as_json=as_json)
+        if as_json:
+            print_document(_document(report, repaired))
+        else:
+            _show(report, repaired)
+        if gate.stopped:
+            return EXIT_INTERRUPTED
+        left = [one for one in report.damage if one.kind != "foreign" and one.path not in repaired]
+        return worst(scanned) or (EXIT_FOUND if left else EXIT_DONE)
+
+
+def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, cameras: frozenset[str]) -> VerifyReport:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=complaints(), transient=True) as bars:
+        task = bars.add_task("verifying", total=None)
+
+        def tell(segment: Segment, so_far: VerifyReport) -> None:
+            bars.update(
+                task,
+                description=f"verifying: {so_far.read:,} segments, {human_size(so_far.size)} read;"
+                f" {len(so_far.damage)} damaged; {segment.camera}",
+            )
+
+        return verify(
+            app.ledger,
+            storages,
+            chunk_size=app.settings.fill.chunk,
+            gate=gate,
+            window=window,
+            cameras=cameras,
+            progress=tell,
+        )
+
+
+def _repair(app: App, report: VerifyReport, *, yes: bool, as_json: bool) -> set[str]:
+    """Set damaged copies aside and fill what they covered; returns the paths that are whole again."""
+    damaged = [one for one in report.damage if one.repairable]
+    if not damaged:
+        return set()
+    if not yes:
+        if as_json or not complaints().is_terminal:
+            raise UsageInvalid("--repair", f"{len(damaged):,} copies would be fetched again; add --yes")
+        if complaints().input(f"Fetch {len(damaged):,} damaged copies again? [y/N] ").strip().lower() != "y":
+            return set()
+    for one in damaged:
+        place = set_aside(app.ledger, one)
+        complaints().print(f"set aside: {one.path} is now {place}", soft_wrap=True, markup=False)
+    start = min(one.segment.start for one in damaged if one.segment)
+    found = app.survey(app.question(since=iso(start)))
+    whole: set[str] = set()
+    for server in sorted({one.storage.server for one in damaged}):
+        with FillProgress() as progress:
+            result = app.fill(app.plan(found, server), server, Gate(app.settings.fill.bandwidth), progress)
+        whole.update(landed.path for landed in result.landed)
+    return {one.path for one in damaged if one.path in whole}
+
+
+def _export(app: App, storages: list[Storage], folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    missing_any = False
+    for storage in storages:
+        path = folder / f"{storage.server}-{storage.name}.xxh128"
+        written, missing = export(app.ledger, storage, str(path))
+        missing_any = missing_any or missing > 0
+        rest = f"; {missing:,} segments have no digest yet, 'recorder-sync verify' takes them" if missing else ""
+        results().print(f"{written:,} digests: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True)
+    return EXIT_FOUND if missing_any else EXIT_DONE
+
+
+def _document(report: VerifyReport, repaired: set[str]) -> VerifyDocument:
+    return VerifyDocument(
+        generated=iso(now()),
+        read=report.read,
+        size=report.size,
+        first_digests=report.first_digests,
+        without_digest=report.without_digest,
+        damage=[_damage(one, repaired) for one in report.damage],
+        seconds=round(report.seconds, 3),
+        stopped=report.stopped,
+    )
+
+
+def _damage(one: Damage, repaired: set[str]) -> DamageDocument:
+    return DamageDocument(
+        server=one.storage.server,
+        storage=one.storage.name,
+        camera=one.segment.camera if one.segment else None,
+        path=one.path,
+        kind=one.kind,
+        detail=one.detail,
+        origin=one.segment.origin if one.segment else None,
+        chunks=list(one.chunks),
+        repaired=one.path in repaired,
+    )
+
+
+def _show(report: VerifyReport, repaired: set[str]) -> None:
+    console = results()
+    console.print(
+        f"{report.read:,} segments read, {human_size(report.size)} in"
+        f" {human_duration(round(report.seconds * SECOND))}; {report.first_digests:,} got their first digest"
+    )
+    if not report.damage:
+        console.print(Text("No damage found.", style="green"))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for word in ("storage", "what", "path", "detail"):
+        table.add_column(word, overflow="fold")
+    for one in report.damage[:_ROWS]:
+        what = f"{one.kind}, repaired" if one.path in repaired else one.kind
+        table.add_row(one.storage.title, what, one.path, one.detail)
+    console.print(table)
+    if len(report.damage) > _ROWS:
+        console.print(f"... and {len(report.damage) - _ROWS:,} more; --json lists all")
+    if any(one.repairable and one.path not in repaired for one in report.damage):
+        console.print("Damaged copies can be fetched again: recorder-sync verify --repair")

@@ -1,0 +1,292 @@
+"""What `--json` prints: one structure a command, with stable keys, from which the published JSON schema is made.
+
+Rule: keys are only added, never renamed or removed within a major version. Times are ISO 8601 UTC with six fractional
+digits, lengths are seconds, sizes are bytes, digests are hexadecimal XXH3-128.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+GapStateName = Literal["fillable", "filled", "lost", "refused"]
+
+
+class OutageDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A span in which a server, or one camera on it, recorded nothing. `end` is null while it lasts."""
+
+    server: str
+    camera: str | None
+    start: str
+    end: str | None
+    seconds: float
+    cause: str
+    evidence: str
+
+
+class GapDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A span that a server's own recorder did not write. `peer` has it or gave it; `reason` says why not filled."""
+
+    server: str
+    camera: str
+    start: str
+    end: str
+    seconds: float
+    state: GapStateName
+    reason: str
+    outage: OutageDocument | None
+    peer: str | None
+
+
+class SpanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A span that is covered. `origin` is `own`, or the server it was fetched from."""
+
+    server: str
+    camera: str
+    start: str
+    end: str
+    seconds: float
+    origin: str
+
+
+class RefusalDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that was not brought over."""
+
+    server: str
+    camera: str
+    start: str
+    end: str
+    seconds: float
+    peer: str | None
+    path: str
+    why: str
+    reason: str
+
+
+class TotalDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds by state of one camera on one server, within the window."""
+
+    server: str
+    camera: str
+    own: float
+    filled: float
+    fillable: float
+    lost: float
+    refused: float
+    held_twice: float
+
+
+class GapsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync gaps --json`."""
+
+    generated: str
+    start: str
+    end: str
+    gaps: list[GapDocument]
+    outages: list[OutageDocument]
+    refusals: list[RefusalDocument]
+    totals: list[TotalDocument]
+    notes: list[str]
+
+
+class CoverageDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync coverage --json`."""
+
+    generated: str
+    start: str
+    end: str
+    spans: list[SpanDocument]
+
+
+class ScanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan found on one storage; `error` says why it could not be scanned."""
+
+    storage: str
+    folders: int = 0
+    listed: int = 0
+    added: int = 0
+    changed: int = 0
+    open: int = 0
+    moved: int = 0
+    deleted: int = 0
+    retired: int = 0
+    repaired: int = 0
+    digested: int = 0
+    quarantined: list[dict[str, str]] = []
+    skipped: dict[str, int] = {}
+    notes: list[str] = []
+    seconds: float = 0.0
+    error: str | None = None
+
+
+class ScansDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync scan --json`."""
+
+    generated: str
+    storages: list[ScanDocument]
+
+
+class TaskDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One segment to fetch, or fetched: `digest` and `sent` are set once it has landed."""
+
+    server: str
+    camera: str
+    start: str
+    end: str
+    seconds: float
+    peer: str
+    source: str
+    path: str
+    size: int
+    digest: str | None = None
+    sent: int | None = None
+    renamed: bool = False
+
+
+class FillDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How the fill of one server ended, or with `dry_run` what it would do."""
+
+    server: str
+    dry_run: bool
+    segments: list[TaskDocument]
+    refusals: list[RefusalDocument]
+    size: int
+    sent: int
+    filled_seconds: float
+    held_twice_seconds: float
+    seconds: float
+    stopped: str
+    notes: list[str]
+
+
+class FillsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync fill --json`."""
+
+    generated: str
+    fills: list[FillDocument]
+
+
+class DamageDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Something `verify` found. `kind` is `rot`, `missing`, `foreign`, `changed` or `unreadable`."""
+
+    server: str
+    storage: str
+    camera: str | None
+    path: str
+    kind: str
+    detail: str
+    origin: str | None
+    chunks: list[int]
+    repaired: bool = False
+
+
+class VerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync verify --json`."""
+
+    generated: str
+    read: int
+    size: int
+    first_digests: int
+    without_digest: int
+    damage: list[DamageDocument]
+    seconds: float
+    stopped: str
+
+
+class StorageDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One storage in the status. `age_seconds`: since its last scan, null if it was never scanned."""
+
+    server: str
+    storage: str
+    root: str
+    layout: str
+    state: str
+    segments: int
+    size: int
+    quarantined: int
+    open: int
+    free: int | None
+    age_seconds: float | None
+
+
+class CameraDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera on one server in the status. `silent_seconds`: since its newest recording ends."""
+
+    server: str
+    camera: str
+    newest: str | None
+    silent_seconds: float | None
+    own: float
+    filled: float
+    fillable: float
+    lost: float
+    refused: float
+
+
+class FillRecordDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One earlier fill. `ended` is null if it runs, or was killed."""
+
+    server: str
+    started: str
+    ended: str | None
+    landed: int
+    sent: int
+    stopped: str
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync status --json`."""
+
+    generated: str
+    ledger: str
+    storages: list[StorageDocument]
+    cameras: list[CameraDocument]
+    fills: list[FillRecordDocument]
+    outages: list[OutageDocument]
+    notes: list[str]
+
+
+class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The demo's proof for one camera on one server, in pictures."""
+
+    server: str
+    camera: str
+    filmed: int
+    missing: int
+    back: int
+    lost: int
+    fillable_left: int
+
+
+class DemoDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync demo --json`."""
+
+    layout: str
+    cameras: list[FrameCounts]
+    missing: int
+    back: int
+    lost: int
+    fillable_left: int
+    filled_files: int
+    identical_files: int
+    moved_by_second_fill: int
+    sent: int
+    fill_seconds: float
+    seconds: float
+    kept: str | None
+    ok: bool
+
+
+DOCUMENTS: dict[str, type[msgspec.Struct]] = {
+    "coverage": CoverageDocument,
+    "demo": DemoDocument,
+    "fill": FillsDocument,
+    "gaps": GapsDocument,
+    "scan": ScansDocument,
+    "status": StatusDocument,
+    "verify": VerifyDocument,
+}
+
+
+def json_schema(command: str) -> dict[str, Any]:
+    """Return the JSON schema of what `recorder-sync COMMAND --json` prints."""
+    return msgspec.json.schema(DOCUMENTS[command])
