@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+from backfill.clockcheck import quarters_late
 from backfill.containers import probe
 from backfill.layouts import Layout, Named
 from backfill.layouts.registry import available, layout_class
@@ -16,7 +17,6 @@ from backfill.layouts.zones import resolve
 from backfill.storage import STATE_FOLDER
 from schema.errors import LayoutUnknown, NothingToDetect
 from schema.settings import StorageSettings
-from schema.spans import MINUTE, SECOND
 
 _SAMPLE = 3000
 """Files looked at by name."""
@@ -128,7 +128,8 @@ def _zone(root: str, layout: Layout, read: list[tuple[str, Named]], machine_zone
     """Return the zone of the names: what makes files end when they were last written."""
     if not layout.traits.local:
         return "UTC", []
-    offsets = Counter(_quarters(late) for late in _lateness(root, read[:: max(1, len(read) // _OPENED)]))
+    sample = _lateness(root, read[:: max(1, len(read) // _OPENED)])
+    offsets = Counter(number for late in sample if (number := quarters_late(late)) is not None)
     if not offsets:
         return machine_zone, [f"no file tells the zone of the names; {machine_zone} is this machine's"]
     offset, votes = offsets.most_common(1)[0]
@@ -138,7 +139,7 @@ def _zone(root: str, layout: Layout, read: list[tuple[str, Named]], machine_zone
     assert named.stamp is not None
     for zone in (machine_zone, "UTC"):
         local = named.stamp.us - resolve(named.stamp, ZoneInfo(zone), None)[0]
-        if _quarters(-local) == offset:
+        if quarters_late(-local) == offset:
             return zone, []
     hours = -offset * 15 / 60
     fixed = f"Etc/GMT{-round(hours):+d}" if hours == round(hours) else "UTC"
@@ -156,8 +157,3 @@ def _lateness(root: str, sample: list[tuple[str, Named]]) -> Iterator[int]:
             continue
         if named.stamp is not None and found.duration and found.closed is not False:
             yield info.st_mtime_ns // 1000 - (named.stamp.us + found.duration)
-
-
-def _quarters(us: int) -> int:
-    """Return how many quarters of an hour `us` is, rounded; a mover's few seconds of delay vanish in it."""
-    return round(us / (15 * MINUTE)) if abs(us) > 30 * SECOND else 0

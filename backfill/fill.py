@@ -53,7 +53,6 @@ _REFUSALS: Mapping[type[OperatorError], Refusal] = {
     SourceUnreadable: Refusal.SOURCE_UNREADABLE,
     WriteFailed: Refusal.WRITE_FAILED,
     CopyDamaged: Refusal.WRITE_FAILED,
-    DiskFull: Refusal.NO_SPACE,
     ReserveReached: Refusal.NO_SPACE,
     PermissionMissing: Refusal.NOT_PERMITTED,
     PathRefused: Refusal.PATH_REFUSED,
@@ -75,52 +74,75 @@ async def fill(
     """Bring over what `plan` names for `server` and record it.
 
     Stops early, with what is landed kept, when `gate` is stopped or the destination's disk is full; the result says so.
-    Raises AlreadyRunning, StagingUnusable before anything is moved, CannotPublish, WriteFailed and the ledger's errors.
+    Raises AlreadyRunning, StagingUnusable, StorageAway, StorageSwapped before anything is moved; CannotPublish,
+    DiskFull, WriteFailed and the ledger's errors when landing fails: what is staged then waits for the next run.
     """
     began = time.monotonic()
     if not plan.tasks and not plan.refused:
         return FillResult()
     with contextlib.ExitStack() as held:
-        stagings = _stagings(plan, site, held)
-        tasks, left_out = _fitting(plan, site, stagings)
-        with ledger.writing() as connection:
-            fill_id = ledger.history.fill_began(connection, server, now())
-        run = _Run(site, ledger, peers, stagings, gate, listener, Lander(ledger, now))
-        run.refused += [*plan.refused, *left_out]
+        stagings = await asyncio.to_thread(_stagings, plan, site, ledger, held)
+        for storage_id, staging in stagings.items():
+            await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
+        tasks, left_out = await asyncio.to_thread(_fitting, plan, site, stagings)
+        fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
+        run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now))
         listener(FillStarted(server, plan))
-        for refused in run.refused:
-            listener(SegmentRefused(refused))
+        for refused in (*plan.refused, *left_out):
+            run.refuse(refused)
         try:
             await run.all(tasks)
         finally:
             result = run.result(time.monotonic() - began)
-            with ledger.writing() as connection:
-                ledger.history.clear_refusals(connection, server, plan.tasks)
-                ledger.history.refuse(connection, result.refused, now())
-                ledger.history.fill_ended(connection, fill_id, now(), result)
+            await asyncio.to_thread(_note_end, ledger, server, plan, fill_id, result, now())
         listener(FillEnded(server, result))
         return result
 
 
-def _stagings(plan: Plan, site: Site, held: contextlib.ExitStack) -> dict[int, Staging]:
+def _note_start(ledger: Ledger, server: str, at: int) -> int:
+    with ledger.writing() as connection:
+        return ledger.history.fill_began(connection, server, at)
+
+
+def _note_end(ledger: Ledger, server: str, plan: Plan, fill_id: int, result: FillResult, at: int) -> None:
+    with ledger.writing() as connection:
+        ledger.history.clear_refusals(connection, server, plan.tasks)
+        ledger.history.refuse(connection, result.refused, at)
+        ledger.history.fill_ended(connection, fill_id, at, result)
+
+
+def _stagings(plan: Plan, site: Site, ledger: Ledger, held: contextlib.ExitStack) -> dict[int, Staging]:
     """Return the staging of every storage the plan fills, locked until `held` closes."""
     stagings: dict[int, Staging] = {}
     for storage_id in sorted({task.storage_id for task in plan.tasks}):
-        staging = Staging(site.storage(storage_id))
+        storage = site.storage(storage_id)
+        if storage.origin is None:
+            # Never fill an empty mount point or another disk: what was planned was planned for the one we know.
+            storage.check_present()
+            storage.check_identity(ledger.storage_note(storage_id)[0])
+        staging = Staging(storage)
         held.enter_context(staging.locked())
-        staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
         stagings[storage_id] = staging
     return stagings
 
 
 def _fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[list[Task], list[Refused]]:
-    """Return the tasks that free space allows, in the plan's order, and the others with that reason."""
-    reserve = site.settings.fill.reserve
+    """Return the tasks whose source is there and that free space allows, in order, and the others with the reason."""
+    away: dict[int, str] = {}
+    for storage_id in {task.source.storage_id for task in plan.tasks}:
+        try:
+            site.storage(storage_id).check_present()
+        except OperatorError as error:
+            away[storage_id] = str(error)
+    left_out = [
+        refuse(task, Refusal.SOURCE_AWAY, away[task.source.storage_id])
+        for task in plan.tasks
+        if task.source.storage_id in away
+    ]
     kept: set[int] = set()
-    left_out: list[Refused] = []
     for storage_id, staging in stagings.items():
-        mine = [task for task in plan.tasks if task.storage_id == storage_id]
-        fits, rest = within_space(mine, staging.free() - reserve)
+        mine = [task for task in plan.tasks if task.storage_id == storage_id and task.source.storage_id not in away]
+        fits, rest = within_space(mine, staging.free() - site.settings.fill.reserve)
         kept.update(id(task) for task in fits)
         left_out += rest
     return [task for task in plan.tasks if id(task) in kept], left_out
@@ -132,7 +154,6 @@ class _Run:
     def __init__(
         self,
         site: Site,
-        ledger: Ledger,
         peers: Mapping[str, Peer],
         stagings: Mapping[int, Staging],
         gate: Gate,
@@ -140,7 +161,6 @@ class _Run:
         lander: Lander,
     ) -> None:
         self._site = site
-        self._ledger = ledger
         self._peers = peers
         self._stagings = stagings
         self._gate = gate
@@ -149,15 +169,15 @@ class _Run:
         self._rules = site.settings.fill
         self._under_way = 0
         self._stopped = ""
-        self.landed: list[Landed] = []
-        self.refused: list[Refused] = []
+        self._landed: list[Landed] = []
+        self._refused: list[Refused] = []
 
     def result(self, seconds: float) -> FillResult:
         """Return the outcome so far."""
         return FillResult(
-            landed=tuple(self.landed),
-            refused=tuple(self.refused),
-            sent=sum(one.sent for one in self.landed),
+            landed=tuple(self._landed),
+            refused=tuple(self._refused),
+            sent=sum(one.sent for one in self._landed),
             seconds=seconds,
             stopped=self._stopped,
         )
@@ -200,10 +220,10 @@ class _Run:
                 return
             except DiskFull as error:
                 self._stopped = str(error)
-                self._refuse(task, error)
+                self.refuse(refuse(task, Refusal.NO_SPACE, str(error)))
                 return
             except tuple(_REFUSALS) as error:
-                self._refuse(task, error)
+                self.refuse(refuse(task, _REFUSALS[type(error)], str(error)))
                 continue
             finally:
                 self._under_way -= task.source.size
@@ -232,9 +252,9 @@ class _Run:
             listener=self._listener,
         )
 
-    def _refuse(self, task: Task, error: OperatorError) -> None:
-        refused = refuse(task, _REFUSALS[type(error)], str(error))
-        self.refused.append(refused)
+    def refuse(self, refused: Refused) -> None:
+        """Note and tell what is left out."""
+        self._refused.append(refused)
         self._listener(SegmentRefused(refused))
 
     async def _land(self, done: asyncio.Queue[Staged | None], pool: ThreadPoolExecutor) -> None:
@@ -254,8 +274,7 @@ class _Run:
                 continue
             for outcome in await loop.run_in_executor(pool, self._lander.land, batch):
                 if isinstance(outcome, Landed):
-                    self.landed.append(outcome)
+                    self._landed.append(outcome)
                     self._listener(SegmentLanded(outcome))
                 else:
-                    self.refused.append(outcome)
-                    self._listener(SegmentRefused(outcome))
+                    self.refuse(outcome)

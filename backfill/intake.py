@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import msgspec
 
@@ -46,6 +47,18 @@ class FolderLook:
     def skip(self, reason: str, path: str) -> None:
         """Note an entry that is no recording."""
         self.skipped.append((path, reason))
+
+
+class _Opened(NamedTuple):
+    """An entry whose name is a recording's, with what its container says."""
+
+    path: str
+    named: Named
+    size: int
+    mtime_ns: int
+    inode: int
+    probe: Probe
+    before: Segment | None
 
 
 class Intake:
@@ -146,56 +159,55 @@ class Intake:
     def _judge_all(
         self, fresh: list[tuple[str, os.stat_result, Segment | None]], names: list[str], found: FolderLook
     ) -> None:
-        looks: list[tuple[str, Named, os.stat_result, Probe, Segment | None, int, int]] = []
-        for path, info, before in fresh:
-            named = self._layout.read(path)
-            if named is None:
-                found.skip("name is not this recorder's", path)
-                continue
-            try:
-                size, mtime_ns, probed = self._measure(path, info)
-            except OSError as error:
-                if isinstance(error, FileNotFoundError):
-                    found.settled = False  # deleted or renamed since it was listed
-                else:
-                    found.skip(f"cannot be read: {error.strerror}", path)
-                    found.settled = False
-                continue
-            looks.append((path, named, info, probed, before, size, mtime_ns))
-        need_next = self._layout.traits.end is EndRule.NEXT or any(
-            probed.closed is None for *_, probed, _, _, _ in looks
-        )
+        """Open and judge the entries of `fresh`; `names` are the paths of all in the folder."""
+        opened = [one for path, info, before in fresh if (one := self._open(path, info, before, found)) is not None]
+        # A file without an end mark is finished once its camera has a newer one.
+        need_next = self._layout.traits.end is EndRule.NEXT or any(not one.probe.closed for one in opened)
         following = self._following(names) if need_next else {}
-        for path, named, info, probed, before, size, mtime_ns in looks:
-            look = Look(size, mtime_ns // 1000, probed, following.get(path))
-            verdict = judge(named, look, self._layout.traits, self._zone, self._now)
+        for one in opened:
+            look = Look(one.size, one.mtime_ns // 1000, one.probe, following.get(one.path))
+            verdict = judge(one.named, look, self._layout.traits, self._zone, self._now)
             segment = Segment(
                 storage_id=self._storage.id,
-                camera=self._storage.shared_channel(named.channel),
-                path=path,
+                camera=self._storage.shared_channel(one.named.channel),
+                path=one.path,
                 start=verdict.start,
                 end=verdict.end,
-                size=size,
-                mtime_ns=mtime_ns,
-                inode=inode_of(info),
+                size=one.size,
+                mtime_ns=one.mtime_ns,
+                inode=one.inode,
                 state=verdict.state,
-                kind=Kind.FOLDER if probed.container == "folder" else Kind.FILE,
+                kind=Kind.FOLDER if one.probe.container == "folder" else Kind.FILE,
                 marks=verdict.marks,
                 reason=verdict.reason,
                 origin=self._storage.origin,
             )
-            self._put(self._with_origin(segment), before, found)
+            self._put(self._with_origin(segment), one.before, found)
+
+    def _open(self, path: str, info: os.stat_result, before: Segment | None, found: FolderLook) -> "_Opened | None":
+        """Return what name and container of one entry say; None, with the reason noted, if it is no recording."""
+        named = self._layout.read(path)
+        if named is None:
+            found.skip("name is not this recorder's", path)
+            return None
+        try:
+            size, mtime_ns, probed = self._measure(path, info)
+        except FileNotFoundError:
+            found.settled = False  # deleted or renamed since it was listed
+            return None
+        except OSError as error:
+            found.skip(f"cannot be read: {error.strerror}", path)
+            found.settled = False
+            return None
+        return _Opened(path, named, size, mtime_ns, inode_of(info), probed, before)
 
     def _measure(self, path: str, info: os.stat_result) -> tuple[int, int, Probe]:
         """Return size, last write and what the container says. Raises OSError."""
         full = os.path.join(self._storage.root, path)
         if not self._layout.is_unit(path):
             return info.st_size, info.st_mtime_ns, probe(full, info.st_size)
-        size, newest = 0, info.st_mtime_ns
-        for _, part in unit_files(full):
-            size += part.st_size
-            newest = max(newest, part.st_mtime_ns)
-        return size, newest, Probe("folder", None, None)
+        size, mtime_ns = measure_unit(full)
+        return size, mtime_ns, Probe("folder", None, None)
 
     def _following(self, names: list[str]) -> dict[str, int]:
         """Return for each path the start of the same camera's next one in this folder."""
@@ -242,6 +254,15 @@ class Intake:
             found.kept += 1
         else:
             found.changed.append(segment)
+
+
+def measure_unit(folder: str) -> tuple[int, int]:
+    """Return size and latest write in nanoseconds of a segment that is a folder. Raises OSError."""
+    size, newest = 0, os.lstat(folder).st_mtime_ns
+    for _, part in unit_files(folder):
+        size += part.st_size
+        newest = max(newest, part.st_mtime_ns)
+    return size, newest
 
 
 def unit_files(folder: str) -> Iterator[tuple[str, os.stat_result]]:

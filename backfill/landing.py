@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from backfill.beneath import folder_beneath
 from backfill.bring import Staged
+from backfill.intake import measure_unit
 from backfill.origins import Origin, OriginLog
 from backfill.placing import other_names
 from backfill.plan import refuse
@@ -33,7 +34,8 @@ from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State
 class _Published:
     staged: Staged
     path: str
-    info: os.stat_result
+    mtime_ns: int
+    inode: int
 
 
 class Lander:
@@ -62,11 +64,12 @@ class Lander:
         refused: list[Landed | Refused] = []
         published: list[_Published] = []
         try:
-            origins.append([self._origin(staged, staged.task.path) for staged in group])
+            written = {staged.partial.path: _written(staged) for staged in group}
+            origins.append([self._origin(staged, staged.task.path, written[staged.partial.path]) for staged in group])
             with contextlib.ExitStack() as opened:
                 folders = _Folders(storage.root, opened)
                 for staged in group:
-                    outcome = self._publish(storage, staged, folders, origins)
+                    outcome = self._publish(storage, staged, written[staged.partial.path], folders, origins)
                     if isinstance(outcome, Refused):
                         refused.append(outcome)
                     else:
@@ -79,7 +82,7 @@ class Lander:
             staged.partial.drop_journals()
         return refused + [self._landed(one) for one in published]
 
-    def _origin(self, staged: Staged, path: str) -> Origin:
+    def _origin(self, staged: Staged, path: str, mtime_ns: int) -> Origin:
         source = staged.task.source
         return Origin(
             path=path,
@@ -88,14 +91,14 @@ class Lander:
             start=source.start,
             end=source.end,
             size=staged.manifest.size,
-            mtime_ns=staged.manifest.mtime_ns,
+            mtime_ns=mtime_ns,
             digest=digest_of(staged.files).hex(),
             source_path=source.path,
             landed=self._now(),
         )
 
     def _publish(
-        self, storage: Storage, staged: Staged, folders: "_Folders", origins: OriginLog
+        self, storage: Storage, staged: Staged, mtime_ns: int, folders: "_Folders", origins: OriginLog
     ) -> _Published | Refused:
         """Give one segment its final name, or the next free one."""
         path = staged.task.path
@@ -111,13 +114,15 @@ class Lander:
                 return refuse(staged.task, Refusal.NOT_PERMITTED, f"{folder}: {error.strerror}")
             try:
                 publish(staged.partial.path, fd, name)
-                return _Published(staged, path, os.stat(name, dir_fd=fd, follow_symlinks=False))
+                info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                return _Published(staged, path, mtime_ns, inode_of(info))
             except FileExistsError:
                 info = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 if _same_content(os.path.join(storage.root, path), info, staged):
                     staged.partial.drop()
                     if origins.find(path, staged.task.source.start, info.st_size, info.st_mtime_ns):
-                        return _Published(staged, path, info)  # a run before this one was killed after its step 2
+                        # A run before this one was killed after its step 2.
+                        return _Published(staged, path, info.st_mtime_ns, inode_of(info))
                     return refuse(staged.task, Refusal.ALREADY_HERE, path)
             except PermissionError as error:
                 return refuse(staged.task, Refusal.NOT_PERMITTED, f"{folder}: {error.strerror}")
@@ -126,7 +131,7 @@ class Lander:
                 staged.partial.drop()
                 return refuse(staged.task, Refusal.CONFLICT, staged.task.path)
             path = free
-            origins.append([self._origin(staged, path)])
+            origins.append([self._origin(staged, path, mtime_ns)])
 
     def _commit(self, published: Sequence[_Published]) -> None:
         landings = [Landing(self._segment(one), one.staged.files, one.staged.task.source) for one in published]
@@ -143,8 +148,8 @@ class Lander:
             start=source.start,
             end=source.end,
             size=one.staged.manifest.size,
-            mtime_ns=one.staged.manifest.mtime_ns,
-            inode=inode_of(one.info),
+            mtime_ns=one.mtime_ns,
+            inode=one.inode,
             state=State.SEALED,
             kind=one.staged.manifest.kind,
             digest=digest_of(one.staged.files),
@@ -183,6 +188,12 @@ class _Folders:
         """Put every name given in these folders on the disk. Raises OSError."""
         for fd in self._fds.values():
             os.fsync(fd)
+
+
+def _written(staged: Staged) -> int:
+    """Return the last write of a staged segment as this file system holds it: some keep fewer digits than we set."""
+    path = staged.partial.path
+    return os.lstat(path).st_mtime_ns if staged.manifest.kind is Kind.FILE else measure_unit(path)[1]
 
 
 def _same_content(path: str, info: os.stat_result, staged: Staged) -> bool:

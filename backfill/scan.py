@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from backfill.clockcheck import doubt
 from backfill.intake import FolderLook, Intake
 from backfill.origins import OriginLog
 from backfill.storage import Storage
@@ -21,6 +22,7 @@ from schema.digests import short_name
 from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
 from schema.ledger.segments import Folder, FolderChange, Landing
+from schema.moments import human_duration
 from schema.values import Cause, Segment, State
 
 _BATCH = 4000
@@ -133,6 +135,7 @@ class _Scan:
         self._appeared: list[Segment] = []
         self._damaged: list[int] = []
         self._lost_folders: list[int] = []
+        self._lateness: list[int] = []
 
     def run(self) -> ScanReport:
         began = time.monotonic()
@@ -149,6 +152,13 @@ class _Scan:
         self._walk(known)
         self._settle_vanished()
         self._ledger.note_storage(storage.id, identity=identity, rules=rules, scanned_us=self._now())
+        off = doubt(self._lateness)
+        if off is not None:
+            way = "later" if off > 0 else "earlier"
+            report.notes.append(
+                f"new files were written {human_duration(abs(off))} {way} than their names say: is zone"
+                f" {storage.settings.zone!r} right, and the recorder's clock?"
+            )
         report.folders = report.listed + self._kept_folders
         report.seconds = time.monotonic() - began
         self._progress(report)
@@ -260,7 +270,9 @@ class _Scan:
                 report.quarantined.append((segment.path, segment.reason))
             elif segment.state is State.SEALED and segment.reason:
                 report.uncertain += 1
-            elif segment.state is State.SEALED and not self._first and len(report.fresh) < _LISTED:
+            if segment.state is State.SEALED and len(self._lateness) < _LISTED:
+                self._lateness.append(segment.mtime_ns // 1000 - segment.end)
+            if segment.state is State.SEALED and not self._first and len(report.fresh) < _LISTED:
                 report.fresh.append(segment.path)
         self._lost += look.vanished
         if not self._first:

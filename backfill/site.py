@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from backfill.layouts import build
-from backfill.storage import Storage
+from backfill.storage import STATE_FOLDER, Storage
 from schema.errors import StagingUnusable, StorageAway, UnknownName
 from schema.ledger import Ledger
 from schema.settings import Settings, StorageSettings
@@ -84,15 +84,14 @@ def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
     name = f"{storage.name}.from-{source.server}-{source.name}"
     try:
         folder = storage.side_folder()
-        state: str | None = f"{storage.state_folder()}/side-notes/{source.server}-{source.name}"
     except (StagingUnusable, StorageAway):
         # Said when something is to be filled; a storage that is away must not keep the others from being read.
-        folder, state = f"{storage.root}/.recorder-sync/side", None
+        folder = f"{storage.root}/{STATE_FOLDER}/side"
     settings: StorageSettings = msgspec.structs.replace(
         source.settings,
         name=name,
         root=f"{folder}/{source.server}/{source.name}",
-        state=state,
+        state=f"{folder}/{STATE_FOLDER}/{source.server}-{source.name}",
         fill="tree",
         after_fill=storage.settings.after_fill,
         frigate=None,

@@ -4,12 +4,16 @@ Rule: on the same file system as the recorder's tree and outside of it. A partia
 next run finds it; one that nobody asks for any more is swept after a day.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import aiofiles.os
 
 from backfill.storage import Storage
 from schema.digests import short_name
@@ -59,7 +63,8 @@ class Staging:
         self._storage = storage
         self.folder = os.path.join(storage.state_folder(), "staging")
         try:
-            os.makedirs(storage.root, exist_ok=True)
+            if storage.origin is not None:
+                os.makedirs(storage.root, exist_ok=True)  # a side store is ours; a recorder's root never is
             os.makedirs(self.folder, exist_ok=True)
             same = os.stat(self.folder).st_dev == os.stat(storage.root).st_dev
         except OSError as error:
@@ -77,19 +82,19 @@ class Staging:
     def _name(task: Task, size: int, mtime_ns: int) -> str:
         return short_name("\0".join((task.peer, task.source.path, str(size), str(mtime_ns))))
 
-    def sweep(self, wanted: Iterable[Task]) -> int:
+    async def sweep(self, wanted: Iterable[Task]) -> int:
         """Delete partials that no task of the plan wants and that nobody wrote to for a day; returns their number."""
         keep = {self._name(task, task.source.size, task.source.mtime_ns) for task in wanted}
         swept = 0
-        for name in os.listdir(self.folder):
+        for name in await aiofiles.os.listdir(self.folder):
             path = os.path.join(self.folder, name)
-            stem = name.partition(".")[0]
-            if stem in keep or time.time() - os.lstat(path).st_mtime < _KEEP_SECONDS:
+            info = await aiofiles.os.stat(path)
+            if name.partition(".")[0] in keep or time.time() - info.st_mtime < _KEEP_SECONDS:
                 continue
-            if os.path.isdir(path):
-                shutil.rmtree(path)
+            if stat.S_ISDIR(info.st_mode):
+                await asyncio.to_thread(shutil.rmtree, path)
             else:
-                os.unlink(path)
+                await aiofiles.os.unlink(path)
             swept += name.endswith(".part")
         return swept
 

@@ -137,7 +137,10 @@ class Watch:
 
     def _schedule(self, observer: BaseObserver, quiet: frozenset[str], heard: Callable[[Storage, str], None]) -> None:
         for storage in self._storages:
-            observer.schedule(_Folders(storage, quiet, heard), storage.root, recursive=True)
+            if os.path.isdir(storage.root):
+                observer.schedule(_Folders(storage, quiet, heard), storage.root, recursive=True)
+            else:
+                self._said(f"{storage.title} is away; it is looked for every {self._rescan:.0f} s")
 
     async def _serve(self) -> None:
         rescan_at = 0.0

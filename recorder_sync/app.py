@@ -117,6 +117,12 @@ class App:
             digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, gate)
         return Scanned(storage, report, digested=digested)
 
+    def forget(self) -> None:
+        """Forget every segment, so that the next scan reads the storages anew. Digests of filled files come back."""
+        with self.ledger.writing() as connection:
+            for storage in (*self.site.storages, *self.site.side.values()):
+                self.ledger.segments.forget_storage(connection, storage.id)
+
     def survey(self, question: Question) -> Survey:
         """Return coverage, outages and gaps."""
         return survey(self.ledger, self.site, question)

@@ -124,6 +124,7 @@ class Refusal(StrEnum):
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
     CONFLICT = "no free name: names around it are taken by other content"
     PATH_REFUSED = "its path is not safe"
+    SOURCE_AWAY = "the peer's storage is away"
     SOURCE_GONE = "the source was deleted before it could be read"
     SOURCE_CHANGED = "the source changed while it was read"
     SOURCE_DAMAGED = "the source is damaged: its digest is not the one taken when it was sealed"

@@ -7,12 +7,12 @@ from backfill.report import views
 from backfill.report.documents import fill_document, plan_document
 from backfill.survey import Survey
 from recorder_sync.app import App, now, opened
-from recorder_sync.cli.output import print_document, results
+from recorder_sync.cli.output import print_document, print_error, results
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.scanning import scan_with_progress, worst
 from recorder_sync.cli.stopping import rate, stopping
 from schema.documents import FillDocument, FillsDocument
-from schema.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED
+from schema.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, OperatorError
 from schema.moments import iso
 from schema.values import FillResult, Plan
 
@@ -68,15 +68,20 @@ def _fill(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[l
     with stopping(gate):
         for server in servers:
             planned = app.plan(found, server)
-            with FillProgress() as progress:
-                result = app.fill(planned, server, gate, progress)
+            try:
+                with FillProgress() as progress:
+                    result = app.fill(planned, server, gate, progress)
+            except OperatorError as error:
+                print_error(error)  # one server's trouble must not keep the other from being filled
+                code = error.exit_code
+                continue
             documents.append(fill_document(server, result))
             if not as_json:
                 _show(server, result)
             if gate.stopped:
                 return documents, EXIT_INTERRUPTED
             if result.refused or result.stopped:
-                code = EXIT_FOUND
+                code = code or EXIT_FOUND
     return documents, code
 
 

@@ -43,6 +43,8 @@ def run(
                 complaints().print(f"The old ledger is kept as {aside}", soft_wrap=True)
 
     with opened(config, prepare=prepare) as app:
+        if rebuild:
+            app.forget()
         options = ScanOptions(full=full, accept_loss=accept_loss, adopt=adopt)
         scanned = scan_with_progress(app, options)
         if as_json:

@@ -16,7 +16,7 @@ from schema.ledger.coverage import bucket_of, mark_stale
 from schema.ledger.names import Names, insert_for
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
-from schema.tables import folders, manifests, segments, storages
+from schema.tables import coverage, folders, manifests, segments, storages
 from schema.values import FileDigest, Segment, State
 
 _IDS_AT_ONCE = 500
@@ -309,6 +309,16 @@ class SegmentBook:
             retired += len(ids)
         return retired
 
+    def forget_storage(self, connection: Connection, storage_id: int) -> None:
+        """Forget everything known of a storage, before it is read anew."""
+        mine = select(segments.c.id).where(segments.c.storage_id == storage_id)
+        connection.execute(delete(manifests).where(manifests.c.segment_id.in_(mine)))
+        for table in (coverage, segments, folders):
+            connection.execute(delete(table).where(table.c.storage_id == storage_id))
+        connection.execute(
+            update(storages).where(storages.c.id == storage_id).values(rules="", scanned_us=0, longest_us=0)
+        )
+
     def drop_folders(self, connection: Connection, ids: Sequence[int]) -> None:
         """Forget folders that vanished, once nothing refers to them any more; tombstones keep theirs."""
         for part in _parts(ids):
@@ -375,7 +385,7 @@ def digest_of(files: Sequence[FileManifest]) -> bytes:
 
 def manifest_of(name: str, digest: FileDigest) -> FileManifest:
     """Return the ledger's form of one file's digest."""
-    return FileManifest(name, digest.size, digest.digest, digest.chunk_size, digest.chunks)
+    return FileManifest(name, digest.size, digest.digest, int(digest.chunk_size), digest.chunks)
 
 
 def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
