@@ -120,7 +120,7 @@ def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=more.pop("timeout", 120),
             check=False,
             **more,  # type: ignore[call-overload]
         )

@@ -68,6 +68,11 @@ ROWS = 40
 _NAME_WIDTH = 24
 
 
+def number(count: int, thing: str) -> str:
+    """Return `1 segment`, `1,234 segments`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def legend(signs: Signs) -> Text:
     """Return what the signs mean."""
     text = Text()
@@ -219,11 +224,12 @@ def plan(server: str, planned: Plan, rows: int = ROWS) -> RenderableType:
         table.add_column("size", justify="right", no_wrap=True)
         table.add_column("peer", no_wrap=True)
         table.add_column("to", overflow="fold")
+        window = Span(min(task.source.start for task in planned.tasks), max(task.source.end for task in planned.tasks))
         for task in planned.tasks[:rows]:
             source = task.source
             table.add_row(
                 source.camera,
-                clock(source.start)[:-1],
+                moment(source.start, window),
                 human_duration(source.span.length),
                 human_size(source.size),
                 task.peer,
@@ -238,7 +244,7 @@ def plan(server: str, planned: Plan, rows: int = ROWS) -> RenderableType:
 def _plan_sentence(server: str, planned: Plan) -> str:
     new = sum(task.new for task in planned.tasks)
     return (
-        f"{server}: {len(planned.tasks):,} segments, {human_size(planned.size)}, fill {human_duration(new)};"
+        f"{server}: {number(len(planned.tasks), 'segment')}, {human_size(planned.size)}, fill {human_duration(new)};"
         f" {human_duration(planned.held_twice)} will be held twice, because segments are never cut"
     )
 
@@ -250,7 +256,7 @@ def result(server: str, ended: FillResult) -> Text:
     new = sum(one.task.new for one in ended.landed)
     rate = f" at {human_size(ended.sent / ended.seconds)}/s" if ended.seconds > 0 and ended.sent else ""
     text = Text(
-        f"{server}: {len(ended.landed):,} segments landed, {human_duration(new)} filled,"
+        f"{server}: {number(len(ended.landed), 'segment')} landed, {human_duration(new)} filled,"
         f" {human_size(ended.sent)} moved in {human_duration(round(ended.seconds * SECOND))}{rate}"
     )
     if ended.refused:

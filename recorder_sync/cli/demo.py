@@ -89,7 +89,7 @@ def run(layout: str, keep: Path | None, *, as_json: bool, timing: Timing | None 
 
 def _narrator(began: float) -> Callable[[str], None]:
     console = complaints()
-    return lambda text: console.print(f"{time.monotonic() - began:5.1f} s  {text}", markup=False)
+    return lambda text: console.print(f"{time.monotonic() - began:5.1f} s  {text}")
 
 
 @contextlib.contextmanager

@@ -91,4 +91,4 @@ def _show(server: str, result: FillResult) -> None:
     if result.refused:
         console.print(views.refusals(result.refused))
     for note in result.notes:
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(note, soft_wrap=True)

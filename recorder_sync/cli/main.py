@@ -58,7 +58,7 @@ def _options(
     """Accept the options that stand before a command."""
 
 
-@app.command()
+@app.command(short_help="Show it all on two real recorders.")
 def demo(
     layout: Annotated[str, typer.Option(help="How the demo's recorders write: frigate or mediamtx.")] = "frigate",
     keep: Annotated[
@@ -77,9 +77,9 @@ def demo(
     raise typer.Exit(run(layout, keep, as_json=json))
 
 
-@app.command()
+@app.command(short_help="Write a configuration from folders.")
 def init(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="One folder for each recording server.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder for each recording server.")],
     config: Config = DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration.")] = False,
     json: Json = False,
@@ -93,7 +93,7 @@ def init(
     raise typer.Exit(run(folders, config, force=force, as_json=json))
 
 
-@app.command()
+@app.command(short_help="Bring the ledger up to the storages.")
 def scan(
     config: Config = DEFAULT,
     full: Annotated[bool, typer.Option("--full", help="Look at every file, not only at changed folders.")] = False,
@@ -132,7 +132,7 @@ def scan(
     )
 
 
-@app.command()
+@app.command(short_help="List what is covered, span by span.")
 def coverage(
     config: Config = DEFAULT,
     since: Since = None,
@@ -149,7 +149,7 @@ def coverage(
     )
 
 
-@app.command()
+@app.command(short_help="Show what is missing where, and why.")
 def gaps(
     config: Config = DEFAULT,
     since: Since = None,
@@ -181,7 +181,7 @@ def gaps(
     )
 
 
-@app.command()
+@app.command(short_help="Fetch what is missing.")
 def fill(
     config: Config = DEFAULT,
     since: Since = None,
@@ -223,7 +223,7 @@ def fill(
     )
 
 
-@app.command()
+@app.command(short_help="Look for rot, missing and foreign files.")
 def verify(
     config: Config = DEFAULT,
     since: Since = None,
@@ -263,7 +263,7 @@ def verify(
     )
 
 
-@app.command()
+@app.command(short_help="Show where things stand.")
 def status(
     config: Config = DEFAULT,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an HTML page.")] = None,
@@ -276,7 +276,7 @@ def status(
     raise typer.Exit(run(config, pages=[path for path in (html, svg) if path], as_json=json))
 
 
-@app.command()
+@app.command(short_help="List the recorders that can be read.")
 def layouts(json: Json = False) -> None:
     """List the recorders whose files can be read, and how each is filled."""
     from recorder_sync.cli.layouts import run

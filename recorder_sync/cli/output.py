@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from backfill.report.documents import encode
 from backfill.report.views import PLAIN, Signs
@@ -19,13 +20,13 @@ _PAGE_WIDTH = 110
 
 
 def results() -> Console:
-    """Return the console for results."""
-    return Console(highlight=False, soft_wrap=False)
+    """Return the console for results. Names of cameras and files are shown as they are, never obeyed as markup."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def complaints() -> Console:
     """Return the console for progress and errors."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def signs(console: Console) -> Signs:
@@ -41,21 +42,23 @@ def print_document(document: msgspec.Struct) -> None:
 def print_error(error: OperatorError) -> None:
     """Say what went wrong and what to do."""
     console = complaints()
-    console.print(f"[bold red]error:[/] {_escaped(str(error))}", soft_wrap=True)
+    console.print(Text.assemble(("error:", "bold red"), f" {error}"), soft_wrap=True)
     hint = hint_of(error)
     if hint:
-        console.print(f"       {_escaped(hint)}", style="dim", soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)
 
 
 def write_page(path: Path, title: str, page: RenderableType, width: int = _PAGE_WIDTH) -> None:
     """Write a report as a page: HTML or SVG by the file's ending."""
-    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, legacy_windows=False)
+    console = Console(
+        record=True,
+        width=width,
+        file=io.StringIO(),
+        force_terminal=True,
+        legacy_windows=False,
+        markup=False,
+        emoji=False,
+    )
     console.print(page)
     if path.suffix.lower() == ".svg":
         text = console.export_svg(title=title, code_format=_SVG)

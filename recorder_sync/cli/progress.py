@@ -20,7 +20,7 @@ class FillProgress:
 
     def __init__(self) -> None:
         self._bars = Progress(
-            TextColumn("{task.description}", table_column=None),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),

@@ -108,7 +108,7 @@ async def _watch(app: App, polling: bool) -> None:
     console.print("Watching; Ctrl-C ends it.")
 
     def say(text: str) -> None:
-        console.print(f"{clock(now())} {text}", soft_wrap=True, markup=False)
+        console.print(f"{clock(now())} {text}", soft_wrap=True)
 
     async def look(storage: Storage, folders: frozenset[str] | None) -> bool:
         scanned = await asyncio.to_thread(app.scan_one, storage, ScanOptions(only=folders))

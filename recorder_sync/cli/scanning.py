@@ -13,7 +13,7 @@ def scan_with_progress(app: App, options: ScanOptions | None = None, *, quiet: b
     """Scan every storage, showing how far it is; errors of single storages are said and returned as values."""
     columns = (
         SpinnerColumn(),
-        TextColumn("scanning {task.fields[storage]}"),
+        TextColumn("scanning {task.fields[storage]}", markup=False),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[files]:,} new or changed"),
         TimeElapsedColumn(),

@@ -75,7 +75,7 @@ def run(
 
 
 def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, cameras: frozenset[str]) -> VerifyReport:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=complaints(), transient=True) as bars:
         task = bars.add_task("verifying", total=None)
 
@@ -109,7 +109,7 @@ def _repair(app: App, report: VerifyReport, *, yes: bool, as_json: bool) -> set[
             return set()
     for one in damaged:
         place = set_aside(app.ledger, one)
-        complaints().print(f"set aside: {one.path} is now {place}", soft_wrap=True, markup=False)
+        complaints().print(f"set aside: {one.path} is now {place}", soft_wrap=True)
     start = min(one.segment.start for one in damaged if one.segment)
     found = app.survey(app.question(since=iso(start)))
     whole: set[str] = set()

@@ -1,0 +1,288 @@
+"""The command line as an operator uses it: every command, its exit status, its JSON, and what it says of bad input.
+
+What must hold: stdout holds results and nothing else, an error is one sentence with what to do, and nothing is touched.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schema import documents
+from tests import make
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Two Frigate servers; `a` lacks 12:01:00 to 12:02:00 of `front`, nobody has 12:03:00 to 12:03:30."""
+    for server, missing in (("a", range(60, 120, 10)), ("b", ())):
+        lost = range(180, 210, 10)
+        starts = [start for start in make.tens(0, 600) if start not in missing and start not in lost]
+        make.record(tmp_path / server / "recordings", "front", starts, seed=ord(server))
+    (tmp_path / "recorder-sync.toml").write_text(make.config_text("a", "b"))
+    return tmp_path
+
+
+def decoded(done: subprocess.CompletedProcess[str], kind: type[msgspec.Struct]):  # type: ignore[no-untyped-def]
+    return msgspec.json.decode(done.stdout, type=kind)
+
+
+def test_help_and_version_answer(cli: Cli) -> None:
+    assert cli("--version").stdout.startswith("recorder-sync ")
+    listing = cli("--help")
+    assert listing.returncode == 0
+    for name in ("demo", "init", "scan", "coverage", "gaps", "fill", "verify", "status", "layouts"):
+        assert name in listing.stdout
+        assert cli(name, "--help").returncode == 0
+
+
+def test_from_gaps_to_filled(cli: Cli, two: Path) -> None:
+    before = cli("gaps", "--json")
+    assert before.returncode == 1
+    found = decoded(before, documents.GapsDocument).gaps
+    assert {(gap.server, gap.state, gap.seconds) for gap in found} == {
+        ("a", "fillable", 60.0),
+        ("a", "lost", 30.0),
+        ("b", "lost", 30.0),
+    }
+    planned = cli("fill", "--dry-run", "--json")
+    assert planned.returncode == 1
+    assert not list((two / "a").rglob("*.part"))
+    filled = cli("fill", "--json")
+    assert filled.returncode == 0
+    fills = decoded(filled, documents.FillsDocument).fills
+    assert [len(fill.segments) for fill in decoded(planned, documents.FillsDocument).fills] == [
+        len(fill.segments) for fill in fills
+    ]
+    assert fills[0].filled_seconds == 60.0
+    again = decoded(cli("fill", "--json"), documents.FillsDocument).fills
+    assert [fill.sent for fill in again] == [0, 0]
+    states = {gap.state for gap in decoded(cli("gaps", "--json"), documents.GapsDocument).gaps}
+    assert states == {"filled", "lost"}
+
+
+def test_lost_time_alone_keeps_the_exit_status_at_one_and_since_leaves_it_out(cli: Cli, two: Path) -> None:
+    cli("fill")
+    assert cli("gaps").returncode == 1
+    assert cli("gaps", "--since", "2026-11-22T12:05:00Z").returncode == 0
+
+
+def test_coverage_lists_own_and_filled_spans(cli: Cli, two: Path) -> None:
+    cli("fill")
+    spans = decoded(cli("coverage", "--json", "--no-scan"), documents.CoverageDocument).spans
+    assert {(span.server, span.origin) for span in spans} == {("a", "own"), ("a", "b"), ("b", "own")}
+    table = cli("coverage", "--no-scan")
+    assert table.returncode == 0
+    assert "from b" in table.stdout
+
+
+def test_status_needs_no_scan_and_tells_what_is_open(cli: Cli, two: Path) -> None:
+    unseen = cli("status", "--json")
+    assert decoded(unseen, documents.StatusDocument).notes == ["a/main was never scanned", "b/main was never scanned"]
+    cli("scan")
+    status = cli("status", "--json")
+    assert status.returncode == 1
+    camera = next(one for one in decoded(status, documents.StatusDocument).cameras if one.server == "a")
+    assert (camera.fillable, camera.lost) == (60.0, 30.0)
+    assert "fillable" in cli("status").stdout
+
+
+def test_every_table_has_json_and_every_document_its_schema(cli: Cli, two: Path) -> None:
+    for arguments, kind in (
+        (["scan"], documents.ScansDocument),
+        (["coverage"], documents.CoverageDocument),
+        (["gaps"], documents.GapsDocument),
+        (["fill"], documents.FillsDocument),
+        (["verify"], documents.VerifyDocument),
+        (["status"], documents.StatusDocument),
+    ):
+        done = cli(*arguments, "--json")
+        assert decoded(done, kind) is not None, arguments
+    assert json.loads(cli("layouts", "--json").stdout)["layouts"]
+
+
+def test_reports_are_written_as_pages(cli: Cli, two: Path) -> None:
+    cli("gaps", "--html", "r.html", "--svg", "r.svg")
+    html, svg = (two / "r.html").read_text("utf-8"), (two / "r.svg").read_text("utf-8")
+    for page in (html, svg):
+        assert "fillable" in page
+        assert "nvr" not in page
+        assert "http://" not in page.replace("http://www.w3.org/", "")
+        assert "https://" not in page, "a page must not fetch anything"
+    cli("status", "--html", "s.html")
+    assert "segments" in (two / "s.html").read_text("utf-8")
+
+
+def test_results_go_to_stdout_and_nothing_else(cli: Cli, two: Path) -> None:
+    done = cli("gaps")
+    assert "\x1b" not in done.stdout
+    assert "scanning" not in done.stdout
+    assert all(len(line) <= 100 for line in done.stdout.splitlines())
+
+
+def test_verify_finds_rot_in_the_recorders_own_file_and_does_not_touch_it(cli: Cli, two: Path) -> None:
+    assert cli("verify").returncode == 0
+    victim = two / "a/recordings" / make.frigate_path("front", make.T0)
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    when = victim.stat().st_mtime_ns
+    victim.write_bytes(content)
+    os.utime(victim, ns=(when, when))
+    done = cli("verify", "--repair", "--yes", "--json")
+    assert done.returncode == 1
+    [damage] = decoded(done, documents.VerifyDocument).damage
+    assert (damage.kind, damage.server, damage.repaired) == ("rot", "a", False)
+    assert victim.read_bytes() == bytes(content)
+
+
+def test_verify_fetches_a_damaged_copy_again(cli: Cli, two: Path) -> None:
+    cli("fill")
+    victim = two / "a/recordings" / make.frigate_path("front", make.T0 + 70 * 1_000_000)
+    good, when = victim.read_bytes(), victim.stat().st_mtime_ns
+    victim.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    os.utime(victim, ns=(when, when))
+    assert cli("verify").returncode == 1
+    assert cli("verify", "--repair").returncode == 2, "without a terminal it must not ask"
+    done = cli("verify", "--repair", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert victim.read_bytes() == good
+    assert list((two / "a").rglob("quarantine/*"))
+    assert cli("verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[fill]\nreserv = '1 GB'", "unknown key 'reserv'; did you mean 'reserve'?"),
+        ("[fill]\nreserve = '1 furlong'", "'1 furlong' is not a size"),
+        ("[fill]\nreserve = 5", "needs quotes and a unit"),
+        ("[gaps", "it is not TOML"),
+        ("", "key 'servers' is missing"),
+        ('[[servers]]\nname = "a"\n[[servers.storages]]\nroot = "x"\nlayout = "frigat"', "did you mean 'frigate'?"),
+        (
+            '[[servers]]\nname = "a"\n[[servers.storages]]\nroot = "x"\nlayout = "motion"\nzone = "Europe/Berlim"',
+            "did you mean 'Europe/Berlin'?",
+        ),
+    ],
+)
+def test_a_wrong_configuration_is_named_with_file_place_and_cure(
+    cli: Cli, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "recorder-sync.toml").write_text(text)
+    done = cli("gaps")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_configuration_it_says_how_to_get_one(cli: Cli) -> None:
+    done = cli("gaps")
+    assert done.returncode == 3
+    assert "recorder-sync init" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("gaps", "--since", "yesteryear"), 2, "'yesteryear' is not a time"),
+        (("gaps", "--camera", "frnt"), 4, "known: front"),
+        (("gaps", "--server", "c"), 4, "known: a, b"),
+        (("fill", "--server", "c"), 4, "known: a, b"),
+        (("fill", "--bandwidth", "fast"), 2, "'fast' is not a rate"),
+        (("verify", "--rate", "0 MB/s"), 2, "is not a rate"),
+        (("gaps", "--colour"), 2, "No such option"),
+    ],
+)
+def test_wrong_arguments_are_said(cli: Cli, two: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    cli("scan")
+    done = cli(*arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    assert said in done.stderr
+
+
+def test_init_recognises_both_servers_and_what_it_writes_works(cli: Cli, two: Path) -> None:
+    (two / "recorder-sync.toml").unlink()
+    done = cli("init", "a", "b", "--json")
+    assert done.returncode == 0
+    servers = json.loads(done.stdout)["servers"]
+    assert [(one["server"], one["layout"], one["cameras"]) for one in servers] == [
+        ("a", "frigate", ["front"]),
+        ("b", "frigate", ["front"]),
+    ]
+    assert cli("gaps").returncode == 1
+    assert cli("init", "a", "b").returncode == 7, "an existing configuration is not replaced"
+    assert cli("init", "a", "b", "--force").returncode == 0
+
+
+def test_init_says_when_there_is_nothing_to_recognise(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert cli("init", "empty").returncode == 6
+    assert cli("init", "nowhere").returncode == 6
+    make.put(tmp_path / "odd", "holiday.mp4", make.mp4(10), make.T0)
+    done = cli("init", "odd")
+    assert done.returncode == 5
+    assert not (tmp_path / "recorder-sync.toml").exists()
+
+
+def test_a_storage_that_is_away_does_not_hide_the_others(cli: Cli, two: Path) -> None:
+    cli("scan")
+    (two / "b").rename(two / "elsewhere")
+    done = cli("gaps", "--json")
+    assert done.returncode == 10
+    found = decoded(done, documents.GapsDocument)
+    assert {gap.state for gap in found.gaps} == {"fillable", "lost"}, "what is known stays known"
+    assert any("not looked at just now" in note for note in found.notes)
+    filled = cli("fill", "--json")
+    assert filled.returncode == 10
+    refusals = decoded(filled, documents.FillsDocument).fills[0].refusals
+    assert {one.why for one in refusals} == {"source-away"}
+    (two / "elsewhere").rename(two / "b")
+    assert cli("fill").returncode == 0
+    outages = decoded(cli("gaps", "--json"), documents.GapsDocument).outages
+    assert [(one.server, one.cause, one.end is None) for one in outages if one.cause == "storage away"] == [
+        ("b", "storage away", False)
+    ]
+
+
+def test_ctrl_c_stops_a_fill_and_the_next_continues(two: Path, cli: Cli) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recorder_sync", "fill", "--bandwidth", "2 kB/s"],
+        cwd=two,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not list((two / "a").rglob("*.part")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "stopped on request" in out
+    assert cli("fill").returncode == 0
+    assert {gap.state for gap in decoded(cli("gaps", "--json"), documents.GapsDocument).gaps} == {"filled", "lost"}
+
+
+def test_a_reader_that_leaves_early_is_no_error(two: Path) -> None:
+    command = f"{sys.executable} -m recorder_sync gaps | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=two, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_our_package_named_schema_is_the_one_that_is_imported() -> None:
+    import schema
+
+    assert (Path(schema.__file__).parent / "ledger").is_dir(), "another distribution called 'schema' is in the way"
