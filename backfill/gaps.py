@@ -4,11 +4,14 @@ Rule: pure; the same input gives the same gaps. A gap is found by comparing with
 recording on motion has lawful holes. What was deleted here on purpose or by retention is no gap.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Generic, Protocol, TypeVar
 
-from schema.spans import Span, clip, intersect, longer_than, merge, subtract
-from schema.values import Gap, GapState, Outage
+from schema.spans import Span, clip, intersect, longer_than, merge, subtract, total
+from schema.values import Gap, GapState, Outage, Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +19,11 @@ class Coverage:
     """What one server holds of one camera; every list merged."""
 
     own: list[Span] = field(default_factory=list)
-    """Written by its own recorder."""
+    """Written by its own recorder, for certain."""
+    claimed: list[Span] = field(default_factory=list)
+    """What the names of its own recorder claim beyond `own`: not to rely on, but worth fetching."""
+    early: list[Span] = field(default_factory=list)
+    """Before each of its runs, what the first file may hold if it was named late; worth fetching once."""
     filled: Mapping[str, list[Span]] = field(default_factory=dict)
     """Fetched, by the server it came from."""
     gone: list[Span] = field(default_factory=list)
@@ -26,6 +33,19 @@ class Coverage:
     def held(self) -> list[Span]:
         """Everything that can be played here."""
         return merge(span for spans in (self.own, *self.filled.values()) for span in spans)
+
+    def offers(self, taken: Sequence[Span] = ()) -> list[Span]:
+        """Return what a peer may have recorded, when `taken` has been fetched from it already.
+
+        What a first file may hold before its name is offered until that file is here: no name can tell whether it did.
+        """
+        starts = [span.start for span in taken]
+
+        def here(moment: int) -> bool:
+            at = bisect_right(starts, moment)
+            return at > 0 and moment < taken[at - 1].end
+
+        return merge([*self.own, *self.claimed, *(span for span in self.early if not here(span.end))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +71,29 @@ class Refusing:
     sentence: str
 
 
+class _HasSpan(Protocol):
+    @property
+    def span(self) -> Span: ...
+
+
+_Spanned = TypeVar("_Spanned", bound=_HasSpan)
+
+
+class _Overlapping(Generic[_Spanned]):
+    """Finds which of many spans, that may overlap each other, overlap a given one; a flapping camera has thousands."""
+
+    def __init__(self, items: Iterable[_Spanned]) -> None:
+        self._items = sorted(items, key=lambda item: item.span)
+        self._starts = [item.span.start for item in self._items]
+        self._reach = list(accumulate((item.span.end for item in self._items), max))
+
+    def of(self, span: Span) -> list[_Spanned]:
+        """Return what overlaps `span`, by start."""
+        first = bisect_right(self._reach, span.start)
+        last = bisect_left(self._starts, span.end)
+        return [item for item in self._items[first:last] if item.span.overlaps(span)]
+
+
 def find(
     server: str,
     camera: str,
@@ -69,21 +112,27 @@ def find(
     if window.end <= window.start:
         return []
     held = here.held
-    offered = merge(span for peer in peers.values() for span in peer.own)
+    offers = {name: peer.offers(here.filled.get(name, ())) for name, peer in peers.items()}
+    offered = merge(span for spans in offers.values() for span in spans)
     missing = subtract(subtract([window], held), here.gone)
     gaps: list[Gap] = []
-    for span in longer_than(intersect(missing, offered), rules.threshold):
-        gaps += _open_gap(server, camera, span, peers, rules, outages, refusing)
+    # What nobody has for a moment does not cut a gap into pieces too short to count.
+    causes, refusals = _Overlapping(outages), _Overlapping(refusing)
+    worth = longer_than(intersect(missing, merge(offered, joint=rules.threshold)), rules.threshold)
+    for span in intersect(worth, offered):
+        gaps += _open_gap(server, camera, span, offers, rules, causes, refusals)
+    told = here.own
     for origin, spans in here.filled.items():
-        for span in clip(subtract(spans, here.own), window):
-            gaps.append(_gap(server, camera, span, GapState.FILLED, outages, peer=origin))
+        for span in clip(subtract(spans, told), window):
+            gaps.append(_gap(server, camera, span, GapState.FILLED, causes, peer=origin))
+        told = merge([*told, *spans])
     lost = subtract(missing, offered)
     if not rules.continuous:
         lost = intersect(lost, merge(outage.span for outage in outages))
     last = max((span[-1].end for span in (held, offered) if span), default=window.start)
     for span in longer_than(clip(lost, Span(window.start, last)), rules.threshold):
-        reason = "no server has it" + ("" if not peers else f"; {_absent(span, peers)}")
-        gaps.append(_gap(server, camera, span, GapState.LOST, outages, reason=reason))
+        reason = "no server has it" + ("" if not peers else f"; {_absent(span, offers)}")
+        gaps.append(_gap(server, camera, span, GapState.LOST, causes, reason=reason))
     return sorted(gaps, key=lambda gap: (gap.span, gap.state))
 
 
@@ -98,27 +147,46 @@ def _open_gap(
     server: str,
     camera: str,
     span: Span,
-    peers: Mapping[str, Coverage],
+    offers: Mapping[str, list[Span]],
     rules: Rules,
-    outages: Sequence[Outage],
-    refusing: Sequence[Refusing],
+    outages: _Overlapping[Outage],
+    refusing: _Overlapping[Refusing],
 ) -> list[Gap]:
-    """Return one span that a peer has and we lack, split where a refusal begins or ends."""
-    peer = next(name for name, coverage in peers.items() if intersect([span], coverage.own))
-    if rules.outages_only and explain(span, outages) is None:
-        reason = "no outage explains it, and the policy fills outages only"
-        return [_gap(server, camera, span, GapState.REFUSED, outages, reason=reason)]
-    gaps: list[Gap] = []
-    taken: list[Span] = []
-    for one in refusing:
-        parts = intersect([span], [one.span])
-        gaps += [
-            _gap(server, camera, part, GapState.REFUSED, outages, reason=one.sentence, peer=peer)
-            for part in subtract(parts, taken)
-        ]
-        taken = merge([*taken, *parts])
-    gaps += [_gap(server, camera, part, GapState.FILLABLE, outages, peer=peer) for part in subtract([span], taken)]
-    return gaps
+    """Return one span that a peer has and we lack, split where a refusal begins or ends.
+
+    Between two refused segments names leave slivers that are no gaps by themselves; they go with the refusal.
+    """
+    peer = max(offers, key=lambda name: total(clip(offers[name], span)))
+    if rules.outages_only and explain(span, outages.of(span)) is None:
+        return [_gap(server, camera, span, GapState.REFUSED, outages, reason=Refusal.NO_OUTAGE.value)]
+    parts: list[tuple[Span, str]] = []
+    cursor = span.start
+    for one in refusing.of(span):
+        start, end = max(one.span.start, cursor), min(one.span.end, span.end)
+        if start >= end:
+            continue  # an earlier refusal says it all
+        if start - cursor > rules.threshold:
+            parts.append((Span(cursor, start), ""))
+            cursor = start
+        parts.append((Span(cursor, end), one.sentence))
+        cursor = end
+    if parts and 0 < span.end - cursor <= rules.threshold:
+        last, sentence = parts.pop()
+        parts.append((Span(last.start, span.end), sentence))
+    elif cursor < span.end:
+        parts.append((Span(cursor, span.end), ""))
+    return [
+        _gap(
+            server,
+            camera,
+            part,
+            GapState.REFUSED if sentence else GapState.FILLABLE,
+            outages,
+            reason=sentence,
+            peer=peer,
+        )
+        for part, sentence in parts
+    ]
 
 
 def _gap(
@@ -126,12 +194,12 @@ def _gap(
     camera: str,
     span: Span,
     state: GapState,
-    outages: Sequence[Outage],
+    outages: _Overlapping[Outage],
     *,
     reason: str = "",
     peer: str | None = None,
 ) -> Gap:
-    outage = explain(span, outages)
+    outage = explain(span, outages.of(span))
     return Gap(server=server, camera=camera, span=span, state=state, reason=reason, outage=outage, peer=peer)
 
 
@@ -145,12 +213,12 @@ def explain(span: Span, outages: Sequence[Outage]) -> Outage | None:
     return best if best is not None and shared(best) > 0 else None
 
 
-def _absent(span: Span, peers: Mapping[str, Coverage]) -> str:
+def _absent(span: Span, offers: Mapping[str, list[Span]]) -> str:
     """Say of each peer whether it recorded the camera around a lost span."""
     said = []
-    for name, coverage in peers.items():
-        before = any(one.end <= span.start for one in coverage.own)
-        after = any(one.start >= span.end for one in coverage.own)
+    for name, spans in offers.items():
+        before = bool(spans) and spans[0].end <= span.start
+        after = bool(spans) and spans[-1].start >= span.end
         if before and after:
             said.append(f"{name} was away too")
         elif before:

@@ -16,9 +16,9 @@ from backfill.containers import Probe, probe
 from backfill.layouts import EndRule, Named
 from backfill.layouts.zones import resolve
 from backfill.origins import OriginLog
-from backfill.seal import Look, judge
+from backfill.seal import Look, judge, unusable
 from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, inode_of
-from schema.values import Kind, Segment, State
+from schema.values import Kind, Mark, Segment, State
 
 
 @dataclass(slots=True)
@@ -95,11 +95,20 @@ class Intake:
                     if name is None:
                         continue
                     before = unseen.pop(entry.name, None)
+                    try:
+                        info = self._news(entry, None if rejudge else before, stat_all)
+                    except FileNotFoundError:
+                        found.settled = False  # deleted or renamed since it was listed: the next scan knows
+                        continue
+                    except OSError as error:
+                        found.skip(f"cannot be read: {error.strerror}", name)
+                        found.settled = False
+                        continue
                     names.append(name)
-                    if before and not rejudge and not self._must_look(entry, before, stat_all):
+                    if info is None:
                         found.kept += 1
                     else:
-                        fresh.append((name, entry.stat(follow_symlinks=False), before))
+                        fresh.append((name, info, before))
         except OSError as error:
             # The rest of the storage is still worth scanning.
             failed = FolderLook(folder, mtime_ns, settled=False, failed=True)
@@ -108,18 +117,6 @@ class Intake:
         self._judge_all(fresh, names, found)
         found.vanished = [segment for segment in unseen.values() if segment.state is not State.GONE]
         return found
-
-    def look_at(self, path: str, before: Segment | None) -> Segment | None:
-        """Judge the single file at `path` as it is now; None if it is not there or no recording."""
-        full = os.path.join(self._storage.root, path)
-        try:
-            info = os.lstat(full)
-        except OSError:
-            return None
-        found = FolderLook("", 0)
-        self._judge_all([(path, info, before)], [path], found)
-        new = found.added or found.changed
-        return new[0] if new else None
 
     def _usable(self, entry: os.DirEntry[str], folder: str, found: FolderLook) -> str | None:
         """Return the path of an entry that may be a segment; else note what it is."""
@@ -147,14 +144,17 @@ class Intake:
             return None
         return path
 
-    def _must_look(self, entry: os.DirEntry[str], before: Segment, stat_all: bool) -> bool:
-        """Tell whether a known file may have become something else."""
-        if before.state in (State.OPEN, State.GONE) or entry.inode() & INODE_MASK != before.inode:
-            return True
-        if not stat_all or before.kind is Kind.FOLDER:
-            return before.kind is Kind.FOLDER and stat_all
+    def _news(self, entry: os.DirEntry[str], before: Segment | None, stat_all: bool) -> os.stat_result | None:
+        """Return the stat of an entry to judge; None if it is known, final, and still what it was. Raises OSError."""
+        if before is None or before.state in (State.OPEN, State.GONE) or entry.inode() & INODE_MASK != before.inode:
+            return entry.stat(follow_symlinks=False)
+        # What was quarantined or never closed may have had a writer after all: a stalled disk, a sleeping machine.
+        final = before.state is State.SEALED and not before.marks & Mark.UNCLOSED
+        if final and not stat_all:
+            return None
         info = entry.stat(follow_symlinks=False)
-        return info.st_size != before.size or info.st_mtime_ns != before.mtime_ns
+        same = info.st_size == before.size and _held(info.st_mtime_ns) == before.mtime_ns
+        return None if same and before.kind is Kind.FILE else info
 
     def _judge_all(
         self, fresh: list[tuple[str, os.stat_result, Segment | None]], names: list[str], found: FolderLook
@@ -182,7 +182,9 @@ class Intake:
                 reason=verdict.reason,
                 origin=self._storage.origin,
             )
-            self._put(self._with_origin(segment), one.before, found)
+            if not (verdict.state is State.OPEN or unusable(look, self._layout.traits)):
+                segment = self._with_origin(segment)
+            self._put(segment, one.before, found)
 
     def _open(self, path: str, info: os.stat_result, before: Segment | None, found: FolderLook) -> "_Opened | None":
         """Return what name and container of one entry say; None, with the reason noted, if it is no recording."""
@@ -205,9 +207,10 @@ class Intake:
         """Return size, last write and what the container says. Raises OSError."""
         full = os.path.join(self._storage.root, path)
         if not self._layout.is_unit(path):
-            return info.st_size, info.st_mtime_ns, probe(full, info.st_size)
+            return info.st_size, _held(info.st_mtime_ns), probe(full, info.st_size)
         size, mtime_ns = measure_unit(full)
-        return size, mtime_ns, Probe("folder", None, None)
+        problem = "" if size else "its folder holds nothing"
+        return size, _held(mtime_ns), Probe("folder", None, None, problem, plays=not problem)
 
     def _following(self, names: list[str]) -> dict[str, int]:
         """Return for each path the start of the same camera's next one in this folder."""
@@ -220,8 +223,11 @@ class Intake:
         return {one[2]: other[1] for one, other in pairwise(starts) if one[0] == other[0]}
 
     def _with_origin(self, segment: Segment) -> Segment:
-        """Return the segment with what the origin records say of it: a filled file is never our own."""
-        if self._origins is None or segment.state is not State.SEALED:
+        """Return the segment with what the origin records say of it: a filled file is never our own.
+
+        They know its time, also where its name here or its last write would not tell.
+        """
+        if self._origins is None:
             return segment
         origin = self._origins.find(segment.path, segment.start, segment.size, segment.mtime_ns)
         if origin is None:
@@ -233,7 +239,8 @@ class Intake:
             camera=origin.camera,
             start=origin.start,
             end=origin.end,
-            marks=0,
+            state=State.SEALED,
+            marks=segment.marks & Mark.UNCLOSED,
             reason="",
         )
 
@@ -254,6 +261,11 @@ class Intake:
             found.kept += 1
         else:
             found.changed.append(segment)
+
+
+def _held(time_ns: int) -> int:
+    """Return a file's time as the ledger can hold it: some file systems know years up to 9999."""
+    return max(-(2**63), min(time_ns, 2**63 - 1))
 
 
 def measure_unit(folder: str) -> tuple[int, int]:

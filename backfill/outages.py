@@ -43,6 +43,7 @@ def infer(
         )
         for span in silence
     ]
+    begins, ends = {span.start for span in silence}, {span.end for span in silence}
     for camera, spans in cameras.items():
         end = max(spans[-1].end, until.get(camera, 0))
         holes = subtract(list(uncovered(Span(spans[0].start, end), spans)), silence)
@@ -56,11 +57,7 @@ def infer(
                 over=span.end < end,
             )
             for span in holes
-            if span.length > shortest and not _at_edge(span, silence, edge)
+            # A short hole that touches the recorder's outage is only its ragged edge.
+            if span.length > shortest and not (span.length <= edge and (span.end in begins or span.start in ends))
         ]
     return sorted(found, key=lambda outage: (outage.span, outage.camera or ""))
-
-
-def _at_edge(hole: Span, silence: list[Span], edge: int) -> bool:
-    """Tell whether a camera's hole is only the ragged edge of the recorder's outage."""
-    return hole.length <= edge and any(hole.end == span.start or hole.start == span.end for span in silence)

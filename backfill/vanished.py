@@ -29,16 +29,20 @@ class Moved:
 def sort_out(lost: Iterable[Segment], appeared: Iterable[Segment]) -> tuple[list[Moved], list[Segment], list[Segment]]:
     """Match vanished segments with new ones; returns moved, to be buried, and to be forgotten.
 
-    Same inode, size and time of last write is the same file. Only sealed segments get a tombstone: a stub or an open
-    file that vanished never was coverage.
+    Same inode, size and time of last write is the same file, and it can have come from one place only. Only sealed
+    segments get a tombstone: a stub or an open file that vanished never was coverage. What appeared under its old path
+    has not vanished: its folder was away for a moment.
     """
-    by_file = {(new.inode, new.size, new.mtime_ns): new for new in appeared}
+    there = {new.path: new for new in appeared}
+    by_file = {(new.inode, new.size, new.mtime_ns): new for new in there.values() if new.inode}
     moved: list[Moved] = []
     buried: list[Segment] = []
     forgotten: list[Segment] = []
     for old in lost:
-        new = by_file.get((old.inode, old.size, old.mtime_ns))
-        if new is not None and new.path != old.path:
+        if old.path in there:
+            continue
+        new = by_file.pop((old.inode, old.size, old.mtime_ns), None)
+        if new is not None:
             moved.append(Moved(new, old))
         elif old.state is State.SEALED:
             buried.append(old)

@@ -7,8 +7,10 @@ nobody checks it again. Relative paths are relative to the file's folder.
 import difflib
 import os
 import re
+from codecs import BOM_UTF8
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,6 +18,9 @@ import msgspec
 from schema.errors import ConfigInvalid, ConfigMissing
 from schema.moments import parse_duration, parse_rate, parse_size
 from schema.spans import SECOND
+
+OWN = "own"
+"""What reports say instead of a server's name of what the recorder here wrote."""
 
 DEFAULT_CONFIG = "recorder-sync.toml"
 
@@ -107,8 +112,11 @@ class StorageSettings(Strict, frozen=True):
     """One folder that a recorder writes into."""
 
     root: str
+    """The folder that the recorder writes into; no other storage may lie in it."""
     layout: str
+    """How the recorder names its files; `recorder-sync layouts` lists what is known."""
     name: str = "main"
+    """What this storage is called in reports, where a server has several."""
     zone: str = "UTC"
     """IANA zone of the times in names, where the layout leaves it open."""
     retention: Duration | None = None
@@ -122,7 +130,9 @@ class StorageSettings(Strict, frozen=True):
     after_fill: list[str] | None = None
     """Command to run once after a fill; it gets the landed paths on standard input, one a line."""
     template: TemplateRules | None = None
+    """How names are to be read, for layout `template`."""
     frigate: FrigateRules | None = None
+    """Where Frigate's database is, so that filled segments are shown."""
     options: dict[str, str] = {}
     """Settings of the layout, such as MediaMTX's `recordPath`."""
 
@@ -131,7 +141,9 @@ class ServerSettings(Strict, frozen=True):
     """One recording server."""
 
     name: str
+    """What this server is called in reports and commands; plain letters, digits, dots, dashes and underscores."""
     storages: list[StorageSettings]
+    """The folders that its recorder writes into."""
     cameras: dict[str, str] = {}
     """The recorder's camera name -> the name both servers share, where they differ."""
 
@@ -140,11 +152,15 @@ class Settings(Strict, frozen=True):
     """The whole file."""
 
     servers: list[ServerSettings]
+    """The servers that record the same cameras, a table for each."""
     ledger: str = "recorder-sync.db"
     """A file, or a database address such as `postgresql+psycopg://user@host/name`."""
     gaps: Gaps = Gaps()
+    """What counts as a gap."""
     fill: Fill = Fill()
+    """How filling treats the disk and the line."""
     scan: Scan = Scan()
+    """How storages are read."""
 
     def server(self, name: str) -> ServerSettings | None:
         """Return the server called `name`, if there is one."""
@@ -165,15 +181,20 @@ def load(path: Path) -> Settings:
 def parse(text: bytes, path: Path) -> Settings:
     """Check `text` as the content of `path`. Raises ConfigInvalid."""
     try:
-        settings = msgspec.toml.decode(text, type=Settings, dec_hook=_read_unit)
+        # Windows editors put a mark of byte order in front, which TOML does not know.
+        settings = msgspec.toml.decode(text.removeprefix(BOM_UTF8), type=Settings, dec_hook=_read_unit)
     except msgspec.ValidationError as error:
         raise ConfigInvalid(path, _explain(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(path, f"it is not TOML: {error}") from None
+    try:
+        settings = _resolve(settings, path.absolute().parent)
+    except ValueError as error:
+        raise ConfigInvalid(path, str(error)) from None
     problem = _problem(settings)
     if problem:
         raise ConfigInvalid(path, problem)
-    return _resolve(settings, path.absolute().parent)
+    return settings
 
 
 def _read_unit(kind: type, value: Any) -> Any:
@@ -202,19 +223,29 @@ _TABLES: dict[str, type[Strict]] = {
 
 
 def _explain(message: str) -> str:
-    """Turn msgspec's message into ours: `servers[0].storages[1]: unknown key 'rot'; did you mean 'root'?`."""
+    """Turn msgspec's message into ours: `at servers[0].storages[1]: unknown key 'rot'; did you mean 'root'?`."""
     what, _, place = message.partition(" - at `$")
     place = place.rstrip("`").lstrip(".")
+    parts = re.sub(r"\[.*?\]", "", place).split(".")
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
     if unknown:
-        parts = re.sub(r"\[.*?\]", "", place).split(".")
-        keys = msgspec.structs.fields(_TABLES.get(parts[-1], Settings))
-        near = difflib.get_close_matches(unknown[1], [key.name for key in keys], n=1)
-        what = f"unknown key {unknown[1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        keys = [key.name for key in msgspec.structs.fields(_TABLES.get(parts[-1], Settings))]
+        what = f"unknown key {unknown[1]!r}{_guess(unknown[1], keys)}"
     missing = re.fullmatch(r"Object missing required field `(.*)`", what)
     if missing:
         what = f"key {missing[1]!r} is missing"
+    value = re.fullmatch(r"Invalid enum value '(.*)'", what)
+    table = _TABLES.get(parts[-2] if len(parts) > 1 else "")
+    if value and table:
+        known = get_args(get_type_hints(table)[parts[-1]])
+        what = f"{value[1]!r} is none of {', '.join(map(repr, known))}{_guess(value[1], known)}"
     return f"at {place}: {what}" if place else what
+
+
+def _guess(text: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'root'?`, or nothing if nothing is near."""
+    near = difflib.get_close_matches(text, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
@@ -227,24 +258,27 @@ def _problem(settings: Settings) -> str | None:
         return "fill.chunk must be a power of two from 64 KiB to 1 GiB"
     if not 1 <= fill.in_flight <= 64:
         return f"fill.in_flight must be from 1 to 64, not {fill.in_flight}"
+    if settings.scan.rescan < SECOND:
+        return "scan.rescan must be at least 1s"
     if not settings.servers:
         return "there is no server; add a [[servers]] table for each"
     names = [server.name for server in settings.servers]
     for name in names:
         if not _NAME.fullmatch(name):
             return f"server name {name!r} is not plain letters, digits, dots, dashes and underscores"
+        if name == OWN:
+            return f"no server can be called {OWN!r}: reports say it of what a recorder wrote itself"
         if names.count(name) > 1:
             return f"two servers are called {name!r}"
-    roots: dict[str, str] = {}
     for server in settings.servers:
-        problem = _server_problem(server, roots)
+        problem = _server_problem(server)
         if problem:
             return f"server {server.name!r}: {problem}"
-    return None
+    return _nested(settings.servers)
 
 
-def _server_problem(server: ServerSettings, roots: dict[str, str]) -> str | None:
-    """Return what is wrong with one server; `roots` collects the roots of all, root -> server."""
+def _server_problem(server: ServerSettings) -> str | None:
+    """Return what is wrong with one server by itself."""
     if not server.storages:
         return "it has no storage; add a [[servers.storages]] table"
     names = [storage.name for storage in server.storages]
@@ -258,14 +292,38 @@ def _server_problem(server: ServerSettings, roots: dict[str, str]) -> str | None
             return f"storage {storage.name!r}: {problem}"
         if (storage.layout == "template") != (storage.template is not None):
             return f'storage {storage.name!r}: layout = "template" and a [template] table go together'
-        root = os.path.normpath(storage.root)
-        for other, owner in roots.items():
-            if root == other or root.startswith(other + os.sep) or other.startswith(root + os.sep):
-                return f"storage {storage.name!r}: root {root} and {other} of server {owner!r} lie in one another"
-        roots[root] = server.name
     shared = list(server.cameras.values())
     twice = next((name for name in shared if shared.count(name) > 1), None)
     return f"two cameras are both mapped to {twice!r}" if twice else None
+
+
+def _nested(servers: list[ServerSettings]) -> str | None:
+    """Return which folders must not lie in one another but do: one recorder's files would count as another's.
+
+    Links are not followed: nothing here looks at the disk.
+    """
+    roots: list[tuple[str, str]] = []
+    for server in servers:
+        for storage in server.storages:
+            title = f"server {server.name!r}: storage {storage.name!r}:"
+            for other, owner in roots:
+                if _inside(storage.root, other) or _inside(other, storage.root):
+                    return f"{title} root {storage.root} and {other} of server {owner!r} lie in one another"
+            roots.append((storage.root, server.name))
+    for server in servers:
+        for storage in server.storages:
+            for root, owner in roots:
+                if storage.side and (_inside(storage.side, root) or _inside(root, storage.side)):
+                    return (
+                        f"server {server.name!r}: storage {storage.name!r}: side {storage.side} and root {root} of"
+                        f" server {owner!r} lie in one another"
+                    )
+    return None
+
+
+def _inside(path: str, folder: str) -> bool:
+    """Tell whether an absolute path is `folder` or lies in it."""
+    return os.path.commonpath((path, folder)) == folder
 
 
 def zone_problem(zone: str) -> str | None:
@@ -275,21 +333,37 @@ def zone_problem(zone: str) -> str | None:
     except Exception:  # noqa: BLE001  zoneinfo raises six kinds for a bad name; each means the same here
         from zoneinfo import available_timezones
 
-        near = difflib.get_close_matches(zone, available_timezones(), n=1)
-        return f"zone {zone!r} is not a known IANA zone" + (f"; did you mean {near[0]!r}?" if near else "")
+        # Only places: an abbreviation such as EST is a zone without daylight saving, and hardly what was meant.
+        places = {name.casefold(): name for name in available_timezones() if "/" in name or name == "UTC"}
+        near = difflib.get_close_matches(zone.casefold(), places, n=1)
+        guess = f"; did you mean {places[near[0]]!r}?" if near else ""
+        return f"zone {zone!r} is not a known IANA zone{guess}"
     return None
 
 
 def _resolve(settings: Settings, base: Path) -> Settings:
-    """Make every path absolute, relative to the configuration's folder."""
+    """Make every path absolute, relative to the configuration's folder. Raises ValueError."""
 
-    def absolute(path: str | None) -> str | None:
-        return None if path is None else os.path.normpath(base / Path(path).expanduser())
+    def absolute(key: str, path: str | None) -> str | None:
+        if path is None:
+            return None
+        if not path.strip() or "\0" in path:
+            raise ValueError(f"{key} {path!r} is no path")
+        try:
+            return os.path.normpath(base / Path(path).expanduser())
+        except RuntimeError:
+            raise ValueError(f"{key} {path!r} begins with the home folder of somebody unknown here") from None
 
     def storage(one: StorageSettings) -> StorageSettings:
-        frigate = one.frigate and msgspec.structs.replace(one.frigate, database=absolute(one.frigate.database))
+        frigate = one.frigate
+        if frigate is not None:
+            frigate = msgspec.structs.replace(frigate, database=absolute("database", frigate.database))
         return msgspec.structs.replace(
-            one, root=absolute(one.root), state=absolute(one.state), side=absolute(one.side), frigate=frigate
+            one,
+            root=absolute("root", one.root),
+            state=absolute("state", one.state),
+            side=absolute("side", one.side),
+            frigate=frigate,
         )
 
     servers = [
@@ -298,5 +372,5 @@ def _resolve(settings: Settings, base: Path) -> Settings:
     ]
     ledger = settings.ledger
     if "://" not in ledger:
-        ledger = f"sqlite:///{absolute(ledger)}"
+        ledger = f"sqlite:///{absolute('ledger', ledger)}"
     return msgspec.structs.replace(settings, servers=servers, ledger=ledger)

@@ -5,7 +5,9 @@ clock, a disk or a database. Lists called *merged* are sorted, disjoint and free
 that returns a list returns a merged one.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 SECOND = 1_000_000
@@ -108,8 +110,12 @@ def intersect(one: list[Span], other: list[Span]) -> list[Span]:
 
 
 def clip(spans: list[Span], window: Span) -> list[Span]:
-    """Return merged `spans` cut to `window`."""
-    return intersect(spans, [window]) if window.end > window.start else []
+    """Return merged `spans` cut to `window`. Costs what it returns, not what there is."""
+    if window.end <= window.start:
+        return []
+    first = bisect_right(spans, window.start, key=attrgetter("end"))
+    last = bisect_left(spans, window.end, lo=first, key=attrgetter("start"))
+    return [Span(max(start, window.start), min(end, window.end)) for start, end in spans[first:last]]
 
 
 def total(spans: Iterable[Span]) -> int:
@@ -123,50 +129,63 @@ def longer_than(spans: Iterable[Span], threshold: int) -> list[Span]:
 
 
 class Run(NamedTuple):
-    """A span covered by so many segments without a hole; a lone segment is less certain than a steady recording."""
+    """A span covered by segments without a hole, and how far it is covered by all of them but the first.
+
+    Only the first can have been named late, because only it follows a start. `rest` is where the others end; a value
+    of `start` or less says that there are none.
+    """
 
     start: int
     end: int
-    segments: int
+    rest: int
 
 
 def runs(segments: Iterable[tuple[int, int, int]], joint: int) -> list[Run]:
-    """Join `(start, end, segments)` rows into runs; holes of at most `joint` microseconds are bridged.
+    """Join `(start, end, rest)` rows into runs; holes of at most `joint` microseconds are bridged.
 
     Associative: joining runs that were joined in parts gives the same result as joining all at once, which is what
     lets the ledger keep coverage in pieces.
     """
     joined: list[Run] = []
-    start = end = count = None
-    for s, e, n in sorted(segments):
+    start = end = rest = None
+    for s, e, r in sorted(segments):
         if e <= s:
             continue
-        if start is None or end is None or count is None:
-            start, end, count = s, e, n
+        if start is None or end is None or rest is None:
+            start, end, rest = s, e, r
         elif s <= end + joint:
             end = max(end, e)
-            count += n
+            rest = max(rest, e)
         else:
-            joined.append(Run(start, end, count))
-            start, end, count = s, e, n
-    if start is not None and end is not None and count is not None:
-        joined.append(Run(start, end, count))
+            joined.append(Run(start, end, rest))
+            start, end, rest = s, e, r
+    if start is not None and end is not None and rest is not None:
+        joined.append(Run(start, end, rest))
     return joined
 
 
 def certain(joined: Iterable[Run], late: int, *, from_start: bool) -> list[Span]:
     """Return what runs cover for certain when a recorder may name its first file up to `late` microseconds late.
 
-    A file named late is also believed to end late. In a run of two or more the next file corrects that; a run of one
-    file (the recorder flapped) would hide a hole of up to `late` behind it, so its end is taken back. The price
-    is at most one segment fetched that was not needed; the other way round footage would be lost. `from_start`: the
-    first run is the first ever known, so nothing says that it follows a start.
+    A file named late is also believed to end late. The next file corrects that as far as it reaches; behind a run of
+    one file, or of a first file and a shorter second (the recorder flapped), a hole of up to `late` would hide, so
+    such an end is taken back. The price is at most one segment fetched that was not needed; the other way round
+    footage would be lost. `from_start`: the first run is the first ever known, so nothing says that a lone file
+    there follows a start.
+
+    Assumes that a recorder that died needs longer than `late` and the joint to come back (Frigate and MediaMTX wait
+    10 s and 5 s); else a hole of up to that length hides between two first files.
     Source: measured, up to 5.0 s for Frigate's ffmpeg, 0.5 to 3 s for others.
     """
     spans = []
     for index, run in enumerate(joined):
-        lone = run.segments == 1 and not (from_start and index == 0)
-        end = run.end - late if lone else run.end
+        lone = run.rest <= run.start
+        end = run.end if lone and from_start and index == 0 else max(run.rest, run.end - late)
         if end > run.start:
             spans.append(Span(run.start, end))
     return spans
+
+
+def early(joined: Iterable[Run], late: int) -> list[Span]:
+    """Return the stretch before each run that its first file may hold, named up to `late` microseconds late."""
+    return [Span(run.start - late, run.start) for run in joined] if late > 0 else []

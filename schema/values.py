@@ -72,8 +72,6 @@ class Cause(StrEnum):
     STORAGE = "storage away"
     RECORDER = "recorder away"
     CAMERA = "camera away"
-    SERVER = "server away"
-    UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +115,6 @@ class Refusal(StrEnum):
 
     LAYOUT_UNSAFE = 'this storage does not take filled files (fill = "never")'
     UNPLACEABLE = "the peer's name holds no value for a field that names here need"
-    NO_STORAGE = "no storage here records this camera or takes filled files"
-    OLDER_THAN_RETENTION = "older than the retention here: it would be deleted at once"
     NO_SPACE = "free space would fall below the reserve"
     CASE_CLASH = "a name here differs only in upper and lower case"
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
@@ -131,8 +127,7 @@ class Refusal(StrEnum):
     SOURCE_UNREADABLE = "the source cannot be read"
     WRITE_FAILED = "writing here failed; the copy was dropped"
     NOT_PERMITTED = "not permitted to write here"
-    TIME_UNCERTAIN = "its time is uncertain"
-    NO_OUTAGE = "no outage explains it and the policy fills outages only"
+    NO_OUTAGE = "no outage explains it, and the policy fills outages only"
 
 
 @dataclass(frozen=True, slots=True)

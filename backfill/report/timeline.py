@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from backfill.gaps import Coverage
-from schema.spans import Span, clip, intersect, merge, subtract, total
+from schema.spans import SECOND, Span, clip, intersect, merge, subtract, total
 from schema.values import Gap, GapState
 
 
@@ -39,7 +39,7 @@ class Timeline:
 
     def seconds(self, state: Cell) -> float:
         """Return how many seconds of the window are in `state`."""
-        return total(self.spans(state)) / 1_000_000
+        return total(self.spans(state)) / SECOND
 
     def spans(self, state: Cell) -> list[Span]:
         """Return the spans of `state`."""
