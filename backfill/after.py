@@ -1,7 +1,7 @@
 """What must follow a fill so that the recorder shows the files: a row in its database, or a command of the operator's.
 
-Rule: the files are landed and safe before anything here runs; what fails here loses nothing and is tried again by the
-next fill. Each outcome is a sentence in the result.
+Rule: the files are landed and safe before anything here runs, and what fails here loses nothing. Missing rows are tried
+again by every next fill; a command is run once for what it was given. Each outcome is a sentence in the result.
 """
 
 import os
@@ -14,6 +14,7 @@ from backfill.site import Site
 from backfill.storage import Storage
 from schema.errors import CommandFailed, OperatorError
 from schema.ledger import Ledger
+from schema.settings import FrigateRules
 from schema.values import Landed, Segment
 
 _COMMAND_SECONDS = 600
@@ -24,26 +25,40 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     said: list[str] = []
     for storage in site.of(server):
         here = [one for one in landed if one.storage_id == storage.id]
-        try:
-            if storage.settings.frigate is not None:
-                said.append(_frigate(ledger, site, storage))
-            if storage.settings.after_fill and here:
+        if storage.settings.frigate is not None:
+            said += _frigate(ledger, site, storage, storage.settings.frigate)
+        if storage.settings.after_fill and here:
+            try:
                 said.append(_command(storage, storage.settings.after_fill, here))
+            except OperatorError as error:
+                said.append(str(error))
+    return said
+
+
+def _frigate(ledger: Ledger, site: Site, storage: Storage, rules: FrigateRules) -> list[str]:
+    """Bring Frigate's rows up to everything ever filled here, so that an interrupted fill is made up for.
+
+    By the server it came from: one whose database is away must not keep the others' rows from being added.
+    """
+    with ledger.reading() as connection:
+        filled = ledger.segments.filled(connection, storage.id)
+    said = []
+    for server in sorted({segment.origin for segment in filled if segment.origin}):
+        peer = next(
+            (one.settings.frigate for one in site.storages if one.server == server and one.settings.frigate), None
+        )
+        try:
+            origins = OriginLog(storage.state_folder())
+            theirs = [_as_frigate_knows(storage, origins, one) for one in filled if one.origin == server]
+            said.append(_frigate_rows(storage, rules, theirs, peer))
         except OperatorError as error:
             said.append(str(error))
     return [sentence for sentence in said if sentence]
 
 
-def _frigate(ledger: Ledger, site: Site, storage: Storage) -> str:
-    """Bring Frigate's rows up to everything ever filled here, so that an interrupted fill is made up for."""
-    rules = storage.settings.frigate
-    assert rules is not None
-    with ledger.reading() as connection:
-        filled = ledger.segments.filled(connection, storage.id)
-    if not filled:
-        return ""
-    origins = OriginLog(storage.state_folder())
-    rows = missing_rows(rules, [_as_frigate_knows(site, storage, origins, segment) for segment in filled])
+def _frigate_rows(storage: Storage, rules: FrigateRules, filled: Sequence[Filled], peer: FrigateRules | None) -> str:
+    """Add, or only count, the rows that Frigate lacks for what one server gave; returns what was done."""
+    rows = missing_rows(rules, filled, peer)
     if not rows:
         return ""
     if rules.rows == "dry-run":
@@ -51,9 +66,8 @@ def _frigate(ledger: Ledger, site: Site, storage: Storage) -> str:
     return f"{storage.title}: {write_rows(rules, rows):,} rows added to Frigate's database"
 
 
-def _as_frigate_knows(site: Site, storage: Storage, origins: OriginLog, segment: Segment) -> Filled:
+def _as_frigate_knows(storage: Storage, origins: OriginLog, segment: Segment) -> Filled:
     origin = origins.find(segment.path, segment.start, segment.size, segment.mtime_ns)
-    peers = [one for one in site.storages if one.server == segment.origin and one.settings.frigate is not None]
     named = storage.layout.read(segment.path)
     return Filled(
         camera=named.camera if named else segment.camera,
@@ -62,7 +76,6 @@ def _as_frigate_knows(site: Site, storage: Storage, origins: OriginLog, segment:
         end=segment.end,
         size=segment.size,
         source_path=origin.source_path if origin else segment.path,
-        peer=peers[0].settings.frigate if peers else None,
     )
 
 

@@ -6,15 +6,21 @@ planted in the tree reaches outside. Every path that did not come from our own l
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from schema.errors import PathRefused
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _CLOSE = getattr(os, "O_CLOEXEC", 0)
+
+
+class CaseClash(PathRefused):
+    """path {0!r} is refused: {1}"""
 
 
 def check_relative(path: str) -> list[str]:
@@ -37,12 +43,13 @@ def folder_beneath(root: str, folder: str, *, create: bool = False) -> Iterator[
     """Give a descriptor of `folder` below `root`, creating missing parts durably if asked.
 
     A created folder takes owner and group from its parent, as the recorder's own would have. Raises PathRefused for a
-    symbolic link on the way, OSError as the system reports.
+    symbolic link on the way, CaseClash if something is to be created under a name that the file system takes for
+    another, OSError as the system reports.
     """
     current = os.open(root, os.O_RDONLY | _DIRECTORY | _CLOSE)
     try:
         for part in check_relative(folder) if folder else []:
-            child = _child(current, part, folder, create)
+            child = _made(current, part, folder) if create else _open_folder(current, part, folder)
             os.close(current)
             current = child
         yield current
@@ -50,21 +57,43 @@ def folder_beneath(root: str, folder: str, *, create: bool = False) -> Iterator[
         os.close(current)
 
 
-def _child(parent: int, part: str, whole: str, create: bool) -> int:
-    """Return a descriptor of folder `part` below `parent`."""
+def _made(parent: int, part: str, whole: str) -> int:
+    """Return a descriptor of folder `part` below `parent`, making it if it is not there."""
+    made = False
     try:
-        return _open_folder(parent, part, whole)
+        child = _open_folder(parent, part, whole)
     except FileNotFoundError:
-        if not create:
-            raise
+        with suppress(FileExistsError):  # the recorder was faster
+            os.mkdir(part, 0o755, dir_fd=parent)
+            made = True
+        os.fsync(parent)  # what lands in the new folder must not vanish with it
+        child = _open_folder(parent, part, whole)
     try:
-        os.mkdir(part, 0o755, dir_fd=parent)
-    except FileExistsError:
-        return _open_folder(parent, part, whole)
-    child = _open_folder(parent, part, whole)
-    like_parent(child, os.fstat(parent))
-    os.fsync(parent)
+        if made:
+            like_parent(child, os.fstat(parent))
+        else:
+            _check_case(parent, part, child, whole)
+    except BaseException:
+        os.close(child)
+        raise
     return child
+
+
+def _check_case(parent: int, part: str, child: int, whole: str) -> None:
+    """Raise CaseClash if folder `child` of `parent` is called something else than `part`.
+
+    Where upper and lower case are one, a file put into `front` lies in `Front`: the next scan would find it under a
+    path that no origin record knows, and take it for the recorder's own.
+    """
+    swapped = part.swapcase()
+    if swapped == part:
+        return
+    try:
+        other = os.stat(swapped, dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return  # the usual case: upper and lower case are two names here
+    if os.path.samestat(other, os.fstat(child)) and part not in os.listdir(parent):
+        raise CaseClash(whole, f"a folder here differs from {part!r} only in upper and lower case")
 
 
 def _open_folder(parent: int, part: str, whole: str) -> int:
@@ -77,19 +106,27 @@ def _open_folder(parent: int, part: str, whole: str) -> int:
 
 
 def like_parent(fd: int, parent: os.stat_result) -> None:
-    """Give what `fd` is open on the owner and group of its folder, where we may."""
+    """Give what `fd` is open on the owner and group of its folder, where we may: a server of shares may forbid it."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        os.fchown(fd, parent.st_uid, parent.st_gid)
+        with suppress(PermissionError):
+            os.fchown(fd, parent.st_uid, parent.st_gid)
 
 
 def open_beneath(root: str, path: str) -> int:
-    """Return a descriptor for reading the file at `path` below `root`. Raises PathRefused, OSError."""
+    """Return a descriptor for reading the regular file at `path` below `root`.
+
+    Never waits: a pipe that someone put there would else hold this thread for ever. Raises PathRefused, OSError.
+    """
     folder, _, name = path.rpartition("/")
     check_relative(path)
     with folder_beneath(root, folder) as parent:
         try:
-            return os.open(name, os.O_RDONLY | _NO_FOLLOW | _CLOSE | _BINARY, dir_fd=parent)
+            fd = os.open(name, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _CLOSE | _BINARY, dir_fd=parent)
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise PathRefused(path, "it is a symbolic link") from None
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise PathRefused(path, "it is a symbolic link or a socket") from None
             raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise PathRefused(path, "it is not a regular file")
+    return fd

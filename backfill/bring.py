@@ -1,37 +1,43 @@
 """Bringing one segment into staging: every file of it whole, verified and durable, or not at all.
 
 Rule: what could be continued is kept, what cannot be trusted is dropped. After a failed write or fsync the copy is
-given up and fetched again next time: the kernel may have thrown its pages away. Runs in a thread.
+given up and fetched again next time: the kernel may have thrown its pages away. What a peer says of a segment is
+checked before anything is made of it. Runs in a thread.
 """
 
+import contextlib
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from backfill.beneath import check_relative, like_parent
 from backfill.gate import Gate
+from backfill.intake import measure_unit, unit_files
 from backfill.journal import Journal
 from backfill.peer import Peer
 from backfill.progress import BytesMoved, Listener, SegmentStarted
 from backfill.staging import Partial, Staging
 from backfill.storage import Storage, sync_folder
-from backfill.transfer import fetch, make_durable, read_back
+from backfill.transfer import fetch, read_back, write_error
 from schema.errors import (
     CopyDamaged,
-    DiskFull,
     PathRefused,
     PermissionMissing,
     SourceChanged,
     SourceDamaged,
     SourceGone,
-    WriteFailed,
+    SourceUnreadable,
 )
 from schema.ledger.segments import FileManifest, manifest_of
 from schema.settings import Fill
-from schema.values import FileDigest, Kind, Manifest, ManifestFile, Task
+from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment, Task
 
-_GIVE_UP = (WriteFailed, CopyDamaged, DiskFull, SourceDamaged, SourceChanged, SourceGone)
-"""After these the copy here is worthless, or its space is needed."""
+_GIVE_UP = (CopyDamaged, SourceDamaged, SourceChanged, SourceGone)
+"""After these, and after any failure to write, the copy here is worthless, or its space is needed."""
+
+_FILES_AT_MOST = 65_536
+"""Files of one segment: far more than any recorder makes, and little enough to keep in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class Staged:
     partial: Partial
     manifest: Manifest
     files: tuple[FileManifest, ...]
+    mtime_ns: int
+    """Its last write as this file system holds it: some keep fewer digits than we set."""
     sent: int
 
 
@@ -53,91 +61,142 @@ def bring(
 
     Raises the source's errors, DiskFull, WriteFailed, CopyDamaged, PermissionMissing, PathRefused, Interrupted.
     """
+    try:
+        neighbour = _neighbour(storage.root, task.path)
+    except OSError as error:
+        raise write_error(error, storage.root, task.path) from None
     manifest = peer.manifest(task.source)
-    if manifest.kind is not task.source.kind or manifest.size != task.source.size:
-        raise SourceChanged(task.source.path, peer.name)
+    check_manifest(manifest, task.source, peer.name)
     partial = staging.partial(task, manifest)
     listener(SegmentStarted(task, manifest.size))
-    copy = _Copy(task, peer, storage, partial, rules, gate, listener)
+    copy = _Copy(task, peer, neighbour, partial, rules, gate, listener)
     try:
         files = copy.single(manifest) if manifest.kind is Kind.FILE else copy.folder(manifest)
+        mtime_ns = last_write(partial.path, manifest.kind)
     except _GIVE_UP:
         partial.drop()
         raise
-    except PermissionError as error:
-        raise PermissionMissing(f"writing to {staging.folder}", error.strerror) from None
-    return Staged(task=task, storage=storage, partial=partial, manifest=manifest, files=files, sent=copy.sent)
+    except OSError as error:
+        partial.drop()
+        raise write_error(error, staging.folder, task.source.path) from None
+    return Staged(
+        task=task,
+        storage=storage,
+        partial=partial,
+        manifest=manifest,
+        files=files,
+        mtime_ns=mtime_ns,
+        sent=copy.sent,
+    )
+
+
+def last_write(path: str, kind: Kind) -> int:
+    """Return the last write of a segment, which need not be staged, as a scan would see it. Raises OSError."""
+    return os.lstat(path).st_mtime_ns if kind is Kind.FILE else measure_unit(path)[1]
+
+
+def check_manifest(manifest: Manifest, source: Segment, peer: str) -> None:
+    """Check what a peer says a segment consists of. Raises SourceChanged, SourceUnreadable, PathRefused."""
+    if len(manifest.files) > _FILES_AT_MOST:
+        raise SourceUnreadable(source.path, peer, f"it is said to have {len(manifest.files):,} files")
+    if manifest.kind is not source.kind or manifest.size != source.size or manifest.mtime_ns != source.mtime_ns:
+        raise SourceChanged(source.path, peer)
+    if any(file.size < 0 or not -(2**63) <= file.mtime_ns < 2**63 for file in manifest.files):
+        raise SourceUnreadable(source.path, peer, "its sizes or times are impossible")
+    names = [file.name for file in manifest.files]
+    if manifest.kind is Kind.FILE:
+        if names != [""]:
+            raise SourceUnreadable(source.path, peer, "it is one file, and is said to have others in it")
+        return
+    folders: set[str] = set()
+    for name in names:
+        parts = check_relative(name)
+        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    if len(set(names)) < len(names) or not folders.isdisjoint(names):
+        raise SourceUnreadable(source.path, peer, "it is said to have two files of one name")
+
+
+def _shape(manifest: Manifest) -> list[tuple[str, int, int]]:
+    """Return what must stay the same while a folder is copied; digests may become known meanwhile."""
+    return [(file.name, file.size, file.mtime_ns) for file in manifest.files]
 
 
 class _Copy:
-    """One segment on its way."""
+    """One segment on its way. `neighbour` is what its owner and group are taken from."""
 
     def __init__(
-        self, task: Task, peer: Peer, storage: Storage, partial: Partial, rules: Fill, gate: Gate, listener: Listener
+        self,
+        task: Task,
+        peer: Peer,
+        neighbour: os.stat_result,
+        partial: Partial,
+        rules: Fill,
+        gate: Gate,
+        listener: Listener,
     ) -> None:
         self._task = task
         self._peer = peer
+        self._neighbour = neighbour
         self._partial = partial
         self._rules = rules
         self._gate = gate
         self._listener = listener
-        self._neighbour = _nearest_folder(storage.root, task.path)
         self.sent = 0
 
     def single(self, manifest: Manifest) -> tuple[FileManifest, ...]:
         """Bring a segment that is one file; one of a single chunk needs no journal, it starts again."""
-        journal = manifest.size > self._rules.chunk
-        return (self.file(manifest.files[0], self._partial.path, 0, journal=journal),)
+        resumable = manifest.size > self._rules.chunk
+        return (self._file(manifest.files[0], self._partial.path, 0, resumable=resumable),)
 
     def folder(self, manifest: Manifest) -> tuple[FileManifest, ...]:
-        """Bring every file of a segment that is a folder."""
-        os.makedirs(self._partial.path, exist_ok=True)
+        """Bring every file of a segment that is a folder, and nothing else."""
+        top, names = self._partial.path, {file.name: file.size for file in manifest.files}
+        if os.path.isdir(top) and not names.keys() >= {name for name, _ in unit_files(top)}:
+            self._partial.drop()  # left by an attempt at what the folder held before
+        os.makedirs(top, exist_ok=True)
         files = []
-        folders = {self._partial.path}
+        folders = {top}
         for index, file in enumerate(manifest.files):
-            check_relative(file.name)
-            target = os.path.join(self._partial.path, file.name)
+            target = os.path.join(top, file.name)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             folders.add(os.path.dirname(target))
-            files.append(self.file(file, target, index, journal=True))
+            files.append(self._file(file, target, index, resumable=True))
+        if {name: info.st_size for name, info in unit_files(top)} != names:
+            raise CopyDamaged(self._task.source.path)  # two names that are one here
+        if _shape(self._peer.manifest(self._task.source)) != _shape(manifest):
+            raise SourceChanged(self._task.source.path, self._peer.name)
         for folder in sorted(folders, reverse=True):
             fd = os.open(folder, os.O_RDONLY)
             try:
                 like_parent(fd, self._neighbour)
             finally:
                 os.close(fd)
+            if folder == top:
+                os.utime(folder, ns=(manifest.mtime_ns, manifest.mtime_ns))
             sync_folder(folder)
         return tuple(files)
 
-    def file(self, file: ManifestFile, target: str, index: int, *, journal: bool) -> FileManifest:
-        """Bring one file to `target`, continuing what is there."""
+    def _file(self, file: ManifestFile, target: str, index: int, *, resumable: bool) -> FileManifest:
+        """Bring one file to `target`, continuing what is there. Raises OSError if writing here fails."""
         title = f"{self._task.source.path}/{file.name}" if file.name else self._task.source.path
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        fd = _open_partial(target)
         try:
-            fd = os.open(target, flags, 0o600)
-        except OSError as error:
-            if isinstance(error, PermissionError):
-                raise
-            raise WriteFailed(title, error.strerror) from None
-        notes: Journal | None = None
-        try:
-            if journal:
-                notes = Journal(self._partial.journal(index), file, self._rules.chunk)
+            if resumable:
+                with contextlib.closing(Journal(self._partial.journal(index), file, self._rules.chunk)) as journal:
+                    digest, sent = self._fetch(file, fd, title, journal)
             else:
                 os.ftruncate(fd, 0)
-            digest, sent = self._fetch(file, fd, title, notes)
+                digest, sent = self._fetch(file, fd, title, None)
             self.sent += sent
             _dress(fd, file, self._neighbour)
-            make_durable(fd, title)
+            os.fsync(fd)
             if self._rules.readback:
-                read_back(fd, digest, title)
+                read_back(fd, digest, title, self._gate)
         finally:
-            if notes:
-                notes.close()
             os.close(fd)
         return manifest_of(file.name, digest)
 
-    def _fetch(self, file: ManifestFile, fd: int, title: str, notes: Journal | None) -> tuple[FileDigest, int]:
+    def _fetch(self, file: ManifestFile, fd: int, title: str, journal: Journal | None) -> tuple[FileDigest, int]:
         with self._peer.open(self._task.source, file) as reader:
             return fetch(
                 reader,
@@ -146,7 +205,7 @@ class _Copy:
                 title=title,
                 peer=self._peer.name,
                 chunk_size=self._rules.chunk,
-                journal=notes,
+                journal=journal,
                 gate=self._gate,
                 kept=self._telling(resumed=True),
                 moved=self._telling(resumed=False),
@@ -156,24 +215,45 @@ class _Copy:
         return lambda count: self._listener(BytesMoved(self._task, count, resumed))
 
 
+def _open_partial(path: str) -> int:
+    """Return a descriptor of the partial at `path`, made if it is not there. Raises OSError."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    fd = os.open(path, flags, 0o600)
+    if os.fstat(fd).st_nlink == 1:
+        return fd
+    # Published by a link, by a run that was killed before it dropped this name: writing here would change that file.
+    os.close(fd)
+    os.unlink(path)
+    return os.open(path, flags | os.O_EXCL, 0o600)
+
+
 def _dress(fd: int, file: ManifestFile, neighbour: os.stat_result) -> None:
     """Give a copy its source's mode and times and its neighbours' owner: for some recorders the mtime is the end."""
     like_parent(fd, neighbour)
     if hasattr(os, "fchmod"):
-        os.fchmod(fd, file.mode)
+        with contextlib.suppress(PermissionError):  # a file system that keeps no modes
+            os.fchmod(fd, file.mode & 0o777)
     os.utime(fd, ns=(file.mtime_ns, file.mtime_ns))
 
 
-def _nearest_folder(root: str, path: str) -> os.stat_result:
-    """Return the stat of the deepest folder that exists on the way to `path`."""
-    try:
-        check_relative(path)
-    except PathRefused:
-        return os.stat(root)
+def _neighbour(root: str, path: str) -> os.stat_result:
+    """Return the stat of the deepest folder that exists on the way to `path` below `root`.
+
+    Asked before a byte is moved whether we may write there; whether it is safe to is the lander's concern. Raises
+    PathRefused, PermissionMissing, OSError if the root is gone.
+    """
+    check_relative(path)
     folder = os.path.dirname(path)
-    while folder:
+    info: os.stat_result | None = None
+    while folder and info is None:
         try:
-            return os.lstat(os.path.join(root, folder))
-        except FileNotFoundError:
+            info = os.lstat(os.path.join(root, folder))
+        except (FileNotFoundError, NotADirectoryError):
             folder = os.path.dirname(folder)
-    return os.stat(root)
+    info = info or os.stat(root)
+    if not stat.S_ISDIR(info.st_mode):
+        raise PathRefused(path, f"{folder!r} is a symbolic link or not a folder")
+    place = os.path.join(root, folder)
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionMissing(f"writing to {place}", "its mode or its file system forbids it")
+    return info

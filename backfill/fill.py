@@ -1,7 +1,8 @@
 """Running a plan: several segments on their way at once, landed in batches, every outcome a value.
 
 Rule: this drives and decides nothing about bytes or names. asyncio orders the work; the bytes move in threads, one hop
-a segment. A second run of the same plan moves nothing; an interrupted one continues.
+a segment. A second run of the same plan moves nothing; an interrupted one continues. What goes wrong with one segment,
+or with one storage, is a refusal and keeps nothing else from being filled.
 """
 
 import asyncio
@@ -14,7 +15,8 @@ from backfill.bring import Staged, bring
 from backfill.gate import Gate
 from backfill.landing import Lander
 from backfill.peer import Peer
-from backfill.plan import refuse, within_space
+from backfill.plan import refuse
+from backfill.prepare import fitting, lock
 from backfill.progress import (
     FillEnded,
     FillStarted,
@@ -46,6 +48,9 @@ from schema.values import FillResult, Landed, Plan, Refusal, Refused, Task
 _BATCH = 64
 """Segments landed at once at most."""
 
+_GATHER_SECONDS = 0.1
+"""How long the first of them waits for others: a landing waits three times for the disk, however many it lands."""
+
 _REFUSALS: Mapping[type[OperatorError], Refusal] = {
     SourceGone: Refusal.SOURCE_GONE,
     SourceChanged: Refusal.SOURCE_CHANGED,
@@ -53,6 +58,7 @@ _REFUSALS: Mapping[type[OperatorError], Refusal] = {
     SourceUnreadable: Refusal.SOURCE_UNREADABLE,
     WriteFailed: Refusal.WRITE_FAILED,
     CopyDamaged: Refusal.WRITE_FAILED,
+    DiskFull: Refusal.NO_SPACE,
     ReserveReached: Refusal.NO_SPACE,
     PermissionMissing: Refusal.NOT_PERMITTED,
     PathRefused: Refusal.PATH_REFUSED,
@@ -73,22 +79,23 @@ async def fill(
 ) -> FillResult:
     """Bring over what `plan` names for `server` and record it.
 
-    Stops early, with what is landed kept, when `gate` is stopped or the destination's disk is full; the result says so.
-    Raises AlreadyRunning, StagingUnusable, StorageAway, StorageSwapped before anything is moved; CannotPublish,
-    DiskFull, WriteFailed and the ledger's errors when landing fails: what is staged then waits for the next run.
+    Stops early, with what is landed kept, when `gate` is stopped; the result says so. Where a disk turns out to be full
+    the rest of what was to go there is refused. Raises AlreadyRunning, StagingUnusable, StorageAway, StorageSwapped and
+    PermissionMissing before anything is moved, if no storage can be filled; CannotPublish and the ledger's errors
+    later: what is staged then waits for the next run.
     """
     began = time.monotonic()
     if not plan.tasks and not plan.refused:
         return FillResult()
     with contextlib.ExitStack() as held:
-        stagings = await asyncio.to_thread(_stagings, plan, site, ledger, held)
+        stagings, unready = await asyncio.to_thread(lock, plan, site, ledger, held)
         for storage_id, staging in stagings.items():
             await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
-        tasks, left_out = await asyncio.to_thread(_fitting, plan, site, stagings)
+        tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
         run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now))
         listener(FillStarted(server, plan))
-        for refused in (*plan.refused, *left_out):
+        for refused in (*plan.refused, *unready, *left_out):
             run.refuse(refused)
         try:
             await run.all(tasks)
@@ -111,43 +118,6 @@ def _note_end(ledger: Ledger, server: str, plan: Plan, fill_id: int, result: Fil
         ledger.history.fill_ended(connection, fill_id, at, result)
 
 
-def _stagings(plan: Plan, site: Site, ledger: Ledger, held: contextlib.ExitStack) -> dict[int, Staging]:
-    """Return the staging of every storage the plan fills, locked until `held` closes."""
-    stagings: dict[int, Staging] = {}
-    for storage_id in sorted({task.storage_id for task in plan.tasks}):
-        storage = site.storage(storage_id)
-        if storage.origin is None:
-            # Never fill an empty mount point or another disk: what was planned was planned for the one we know.
-            storage.check_present()
-            storage.check_identity(ledger.storage_note(storage_id)[0])
-        staging = Staging(storage)
-        held.enter_context(staging.locked())
-        stagings[storage_id] = staging
-    return stagings
-
-
-def _fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[list[Task], list[Refused]]:
-    """Return the tasks whose source is there and that free space allows, in order, and the others with the reason."""
-    away: dict[int, str] = {}
-    for storage_id in {task.source.storage_id for task in plan.tasks}:
-        try:
-            site.storage(storage_id).check_present()
-        except OperatorError as error:
-            away[storage_id] = str(error)
-    left_out = [
-        refuse(task, Refusal.SOURCE_AWAY, away[task.source.storage_id])
-        for task in plan.tasks
-        if task.source.storage_id in away
-    ]
-    kept: set[int] = set()
-    for storage_id, staging in stagings.items():
-        mine = [task for task in plan.tasks if task.storage_id == storage_id and task.source.storage_id not in away]
-        fits, rest = within_space(mine, staging.free() - site.settings.fill.reserve)
-        kept.update(id(task) for task in fits)
-        left_out += rest
-    return [task for task in plan.tasks if id(task) in kept], left_out
-
-
 class _Run:
     """One fill under way."""
 
@@ -167,7 +137,9 @@ class _Run:
         self._listener = listener
         self._lander = lander
         self._rules = site.settings.fill
-        self._under_way = 0
+        self._under_way: set[Task] = set()
+        self._full: dict[int, str] = {}
+        """Storages whose disk turned out to be full, with the reason."""
         self._stopped = ""
         self._landed: list[Landed] = []
         self._refused: list[Refused] = []
@@ -212,21 +184,22 @@ class _Run:
                 self._stopped = self._stopped or "stopped on request"
             if self._stopped or landing.done():
                 return
-            self._under_way += task.source.size
+            if task.storage_id in self._full:
+                self.refuse(refuse(task, Refusal.NO_SPACE, self._full[task.storage_id]))
+                continue
+            self._under_way.add(task)
             try:
                 staged = await loop.run_in_executor(pool, self._bring, task)
             except Interrupted:
                 self._stopped = self._stopped or "stopped on request"
                 return
-            except DiskFull as error:
-                self._stopped = str(error)
-                self.refuse(refuse(task, Refusal.NO_SPACE, str(error)))
-                return
             except tuple(_REFUSALS) as error:
+                if isinstance(error, DiskFull):
+                    self._full[task.storage_id] = str(error)
                 self.refuse(refuse(task, _REFUSALS[type(error)], str(error)))
                 continue
             finally:
-                self._under_way -= task.source.size
+                self._under_way.discard(task)
             await self._hand_over(done, staged, landing)
 
     @staticmethod
@@ -239,9 +212,7 @@ class _Run:
 
     def _bring(self, task: Task) -> Staged:
         staging = self._stagings[task.storage_id]
-        free = staging.free() - self._under_way
-        if free < self._rules.reserve:
-            raise ReserveReached(staging.folder, human_size(staging.free()), human_size(self._rules.reserve))
+        self._check_reserve(staging, task.storage_id)
         return bring(
             task,
             self._peers[task.peer],
@@ -252,29 +223,44 @@ class _Run:
             listener=self._listener,
         )
 
+    def _check_reserve(self, staging: Staging, storage_id: int) -> None:
+        """Raise ReserveReached if what is under way to this storage would leave less than the reserve."""
+        free = staging.free()
+        mine = [task for task in tuple(self._under_way) if task.storage_id == storage_id]
+        short = self._rules.reserve + sum(task.source.size for task in mine) - free
+        if short > 0 and short > sum(staging.held(task) for task in mine):
+            raise ReserveReached(staging.folder, human_size(free), human_size(self._rules.reserve))
+
     def refuse(self, refused: Refused) -> None:
         """Note and tell what is left out."""
         self._refused.append(refused)
         self._listener(SegmentRefused(refused))
 
     async def _land(self, done: asyncio.Queue[Staged | None], pool: ThreadPoolExecutor) -> None:
-        """Land what is staged, as much at once as is there: the busier the fill, the cheaper each segment."""
+        """Land what is staged, in batches, until the last."""
         loop = asyncio.get_running_loop()
         last = False
         while not last:
-            batch: list[Staged] = []
-            item = await done.get()
+            batch, last = await _gathered(done)
+            for storage in {one.storage.id: one.storage for one in batch}.values():
+                group = [one for one in batch if one.storage.id == storage.id]
+                for outcome in await loop.run_in_executor(pool, self._lander.land, storage, group):
+                    if isinstance(outcome, Landed):
+                        self._landed.append(outcome)
+                        self._listener(SegmentLanded(outcome))
+                    else:
+                        self.refuse(outcome)
+
+
+async def _gathered(done: asyncio.Queue[Staged | None]) -> tuple[list[Staged], bool]:
+    """Return what to land at once, and whether nothing follows: the busier the fill, the cheaper each segment."""
+    batch: list[Staged] = []
+    item = await done.get()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GATHER_SECONDS):
             while item is not None:
                 batch.append(item)
-                if len(batch) >= _BATCH or done.empty():
+                if len(batch) == _BATCH:
                     break
-                item = done.get_nowait()
-            last = item is None
-            if not batch:
-                continue
-            for outcome in await loop.run_in_executor(pool, self._lander.land, batch):
-                if isinstance(outcome, Landed):
-                    self._landed.append(outcome)
-                    self._listener(SegmentLanded(outcome))
-                else:
-                    self.refuse(outcome)
+                item = await done.get()
+    return batch, item is None

@@ -41,10 +41,14 @@ class Gate:
         """Tell whether `stop` was called."""
         return self._stopped.is_set()
 
-    def take(self, count: int) -> None:
-        """Wait until `count` more bytes may pass. Raises Interrupted."""
+    def check(self) -> None:
+        """Let work pass that does not use the line. Raises Interrupted once stopped."""
         if self._stopped.is_set():
             raise Interrupted
+
+    def take(self, count: int) -> None:
+        """Wait until `count` more bytes may pass. Raises Interrupted."""
+        self.check()
         if self._rate is None:
             return
         with self._lock:
@@ -52,6 +56,5 @@ class Gate:
             begin = max(self._free_at, now - _BURST)
             self._free_at = begin + count / self._rate
         while (left := begin - self._clock()) > 0:
-            if self._stopped.is_set():
-                raise Interrupted
+            self.check()
             self._sleep(min(left, _SLICE))

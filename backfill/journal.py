@@ -11,6 +11,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from backfill.chunks import chunk_at, count
+from backfill.gate import Gate
 from schema.digests import DIGEST_BYTES, hasher
 from schema.values import ManifestFile
 
@@ -19,17 +20,21 @@ if TYPE_CHECKING:
 
 _HEADER = Struct(">4sQQq")
 _MAGIC = b"RSJ1"
-_BLOCK = 1024 * 1024
+_BLOCK = 256 * 1024
 
 
 class Journal:
-    """The journal at `path` of a partial of `file`; a journal of anything else there is discarded."""
+    """The journal at `path` of a partial of `file`; a journal of anything else there is discarded. Raises OSError."""
 
     def __init__(self, path: str, file: ManifestFile, chunk_size: int) -> None:
         self._file = file
         self._chunk_size = chunk_size
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        self._claims = self._read()
+        try:
+            self._claims = self._read()
+        except BaseException:
+            os.close(self._fd)
+            raise
         self._next = 0
 
     def _header(self) -> bytes:
@@ -46,20 +51,21 @@ class Journal:
         whole = len(body) // DIGEST_BYTES
         return [body[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES] for at in range(whole)]
 
-    def verified(self, fd: int, whole: "xxh3_128") -> tuple[list[bytes], "xxh3_128"]:
+    def verified(self, fd: int, whole: "xxh3_128", gate: Gate) -> tuple[list[bytes], "xxh3_128"]:
         """Return the digests of the leading chunks of `fd` that are what the journal claims, and `whole` fed with them.
 
-        The partial and the journal are cut behind the last of them.
+        The partial and the journal are cut behind the last of them. Raises Interrupted, with nothing cut, and OSError.
         """
-        buffer = memoryview(bytearray(min(_BLOCK, self._chunk_size)))
         digests: list[bytes] = []
+        view = memoryview(bytearray(_BLOCK if self._claims else 0))
         for index, claim in enumerate(self._claims):
             chunk = chunk_at(index, self._file.size, self._chunk_size)
             part, trial = hasher(), whole.copy()
             offset, end = chunk.offset, chunk.offset + chunk.length
-            while offset < end and (got := os.preadv(fd, [buffer[: end - offset]], offset)):
-                part.update(buffer[:got])
-                trial.update(buffer[:got])
+            gate.check()
+            while offset < end and (got := os.preadv(fd, [view[: end - offset]], offset)):
+                part.update(view[:got])
+                trial.update(view[:got])
                 offset += got
             if offset < end or part.digest() != claim:
                 break
@@ -71,7 +77,7 @@ class Journal:
         return digests, whole
 
     def append(self, digest: bytes) -> None:
-        """Claim the next chunk."""
+        """Claim the next chunk. Raises OSError."""
         os.pwrite(self._fd, digest, _HEADER.size + self._next * DIGEST_BYTES)
         self._next += 1
 

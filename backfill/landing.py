@@ -6,17 +6,18 @@ Rule, for a batch of segments that are whole, verified and durable in staging:
 3. fsync of each folder          the names survive a power cut
 4. one ledger transaction        the ledger never claims what storage lacks
 A crash after any step leaves whole files and a ledger that the next scan completes. A batch shares the costs of 1, 3
-and 4, which is what makes many small segments fast.
+and 4, which is what makes many small segments fast. What goes wrong with one segment is a refusal of that one.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from backfill.beneath import folder_beneath
-from backfill.bring import Staged
-from backfill.intake import measure_unit
+from backfill.beneath import CaseClash, folder_beneath, open_beneath
+from backfill.bring import Staged, last_write
+from backfill.intake import unit_files
 from backfill.origins import Origin, OriginLog
 from backfill.placing import other_names
 from backfill.plan import refuse
@@ -24,18 +25,24 @@ from backfill.publish import publish
 from backfill.storage import Storage, inode_of
 from backfill.transfer import block_buffer, write_error
 from schema.digests import hasher
-from schema.errors import PathRefused
+from schema.errors import DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
-from schema.ledger.segments import Landing, digest_of
+from schema.ledger.segments import FileManifest, Landing, digest_of
 from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State
+
+_BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""What file systems say to a name they cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Published:
     staged: Staged
     path: str
-    mtime_ns: int
     inode: int
+
+    @property
+    def folder(self) -> str:
+        return self.path.rpartition("/")[0]
 
 
 class Lander:
@@ -45,44 +52,43 @@ class Lander:
         self._ledger = ledger
         self._now = now
 
-    def land(self, batch: Sequence[Staged]) -> list[Landed | Refused]:
-        """Land `batch`; returns for each segment what became of it.
+    def land(self, storage: Storage, batch: Sequence[Staged]) -> list[Landed | Refused]:
+        """Land `batch`, all of `storage`; returns for each segment what became of it.
 
-        Raises CannotPublish, DiskFull, WriteFailed if a folder cannot be made durable, and the ledger's errors; what
-        has its final name by then stays, and the next run or scan takes it in.
+        Raises CannotPublish and the ledger's errors; what has its final name by then stays, and the next run or scan
+        takes it in.
         """
-        results: list[Landed | Refused] = []
-        by_storage: dict[int, list[Staged]] = {}
-        for staged in batch:
-            by_storage.setdefault(staged.storage.id, []).append(staged)
-        for group in by_storage.values():
-            results += self._land_in(group[0].storage, group)
-        return results
-
-    def _land_in(self, storage: Storage, group: list[Staged]) -> list[Landed | Refused]:
         origins = OriginLog(storage.state_folder())
         refused: list[Landed | Refused] = []
         published: list[_Published] = []
         try:
-            written = {staged.partial.path: _written(staged) for staged in group}
-            origins.append([self._origin(staged, staged.task.path, written[staged.partial.path]) for staged in group])
-            with contextlib.ExitStack() as opened:
-                folders = _Folders(storage.root, opened)
-                for staged in group:
-                    outcome = self._publish(storage, staged, written[staged.partial.path], folders, origins)
-                    if isinstance(outcome, Refused):
-                        refused.append(outcome)
-                    else:
-                        published.append(outcome)
-                folders.make_durable()
+            origins.append([self._origin(staged, staged.task.path) for staged in batch])
         except OSError as error:
-            raise write_error(error, f"in {storage.title}") from None
-        self._commit(published)
-        for staged in group:
-            staged.partial.drop_journals()
-        return refused + [self._landed(one) for one in published]
+            return [_failed(staged, error) for staged in batch]
+        with contextlib.ExitStack() as opened:
+            folders = _Folders(storage.root, opened)
+            for staged in batch:
+                try:
+                    outcome = self._publish(staged, folders, origins)
+                except OSError as error:
+                    outcome = _failed(staged, error)
+                if isinstance(outcome, Refused):
+                    refused.append(outcome)
+                else:
+                    published.append(outcome)
+            lost = folders.make_durable()
+        refused += [
+            refuse(one.staged.task, Refusal.WRITE_FAILED, f"{one.path} is not durable: {lost[one.folder]}")
+            for one in published
+            if one.folder in lost
+        ]
+        durable = [one for one in published if one.folder not in lost]
+        self._commit(durable)
+        for one in published:
+            one.staged.partial.drop_journals()
+        return refused + [self._landed(one) for one in durable]
 
-    def _origin(self, staged: Staged, path: str, mtime_ns: int) -> Origin:
+    def _origin(self, staged: Staged, path: str) -> Origin:
         source = staged.task.source
         return Origin(
             path=path,
@@ -91,47 +97,46 @@ class Lander:
             start=source.start,
             end=source.end,
             size=staged.manifest.size,
-            mtime_ns=mtime_ns,
+            mtime_ns=staged.mtime_ns,
             digest=digest_of(staged.files).hex(),
             source_path=source.path,
             landed=self._now(),
         )
 
-    def _publish(
-        self, storage: Storage, staged: Staged, mtime_ns: int, folders: "_Folders", origins: OriginLog
-    ) -> _Published | Refused:
-        """Give one segment its final name, or the next free one."""
+    def _publish(self, staged: Staged, folders: "_Folders", origins: OriginLog) -> _Published | Refused:
+        """Give one segment its final name, or the next free one. Raises CannotPublish, OSError."""
         path = staged.task.path
-        names = other_names(storage, path)
+        names = other_names(staged.storage, path)
         while True:
             folder, _, name = path.rpartition("/")
             try:
                 fd = folders.open(folder)
             except PathRefused as error:
                 staged.partial.drop()
-                return refuse(staged.task, Refusal.PATH_REFUSED, str(error))
-            except PermissionError as error:
-                return refuse(staged.task, Refusal.NOT_PERMITTED, f"{folder}: {error.strerror}")
+                why = Refusal.CASE_CLASH if isinstance(error, CaseClash) else Refusal.PATH_REFUSED
+                return refuse(staged.task, why, str(error))
             try:
                 publish(staged.partial.path, fd, name)
-                info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                return _Published(staged, path, mtime_ns, inode_of(info))
             except FileExistsError:
-                info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                if _same_content(os.path.join(storage.root, path), info, staged):
-                    staged.partial.drop()
-                    if origins.find(path, staged.task.source.start, info.st_size, info.st_mtime_ns):
-                        # A run before this one was killed after its step 2.
-                        return _Published(staged, path, info.st_mtime_ns, inode_of(info))
-                    return refuse(staged.task, Refusal.ALREADY_HERE, path)
-            except PermissionError as error:
-                return refuse(staged.task, Refusal.NOT_PERMITTED, f"{folder}: {error.strerror}")
+                if _same_content(staged, path):
+                    return self._found(staged, path, fd, name)
+            else:
+                return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
             free = next(names, None)
             if free is None:
                 staged.partial.drop()
                 return refuse(staged.task, Refusal.CONFLICT, staged.task.path)
             path = free
-            origins.append([self._origin(staged, path, mtime_ns)])
+            origins.append([self._origin(staged, path)])
+
+    @staticmethod
+    def _found(staged: Staged, path: str, fd: int, name: str) -> _Published | Refused:
+        """Return what it means that the very same segment is at `path` already. Raises OSError."""
+        staged.partial.drop()
+        if last_write(os.path.join(staged.storage.root, path), staged.manifest.kind) == staged.mtime_ns:
+            # A run before this one was killed after its step 2.
+            return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
+        return refuse(staged.task, Refusal.ALREADY_HERE, path)
 
     def _commit(self, published: Sequence[_Published]) -> None:
         landings = [Landing(self._segment(one), one.staged.files, one.staged.task.source) for one in published]
@@ -148,7 +153,7 @@ class Lander:
             start=source.start,
             end=source.end,
             size=one.staged.manifest.size,
-            mtime_ns=one.mtime_ns,
+            mtime_ns=one.staged.mtime_ns,
             inode=one.inode,
             state=State.SEALED,
             kind=one.staged.manifest.kind,
@@ -179,29 +184,58 @@ class _Folders:
         self._fds: dict[str, int] = {}
 
     def open(self, folder: str) -> int:
-        """Return a descriptor of `folder`, making it if it is not there."""
+        """Return a descriptor of `folder`, making it if it is not there. Raises PathRefused, OSError."""
         if folder not in self._fds:
             self._fds[folder] = self._opened.enter_context(folder_beneath(self._root, folder, create=True))
         return self._fds[folder]
 
-    def make_durable(self) -> None:
-        """Put every name given in these folders on the disk. Raises OSError."""
-        for fd in self._fds.values():
-            os.fsync(fd)
+    def make_durable(self) -> dict[str, str]:
+        """Put every name given in these folders on the disk; returns the folders that failed, with the reason."""
+        failed: dict[str, str] = {}
+        for folder, fd in self._fds.items():
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                failed[folder] = str(error.strerror)
+        return failed
 
 
-def _written(staged: Staged) -> int:
-    """Return the last write of a staged segment as this file system holds it: some keep fewer digits than we set."""
-    path = staged.partial.path
-    return os.lstat(path).st_mtime_ns if staged.manifest.kind is Kind.FILE else measure_unit(path)[1]
+def _failed(staged: Staged, error: OSError) -> Refused:
+    """Return the refusal of a segment that could not be given its name."""
+    if error.errno in _BAD_NAME:
+        staged.partial.drop()
+        return refuse(staged.task, Refusal.PATH_REFUSED, f"{staged.task.path}: {error.strerror}")
+    named = write_error(error, staged.storage.root, staged.task.path)
+    if isinstance(named, PermissionMissing):
+        return refuse(staged.task, Refusal.NOT_PERMITTED, str(named))  # the copy is good: it waits
+    staged.partial.drop()
+    return refuse(staged.task, Refusal.NO_SPACE if isinstance(named, DiskFull) else Refusal.WRITE_FAILED, str(named))
 
 
-def _same_content(path: str, info: os.stat_result, staged: Staged) -> bool:
-    """Tell whether what has the name already is bit for bit what we would put there."""
-    if staged.manifest.kind is Kind.FOLDER or info.st_size != staged.manifest.size:
-        return False
-    state, view = hasher(), block_buffer()
-    with open(path, "rb", buffering=0) as file:
-        while got := file.readinto(view):
+def _same_content(staged: Staged, path: str) -> bool:
+    """Tell whether what is at `path` already is bit for bit what we would put there."""
+    root, kind = staged.storage.root, staged.manifest.kind
+    try:
+        if kind is Kind.FOLDER:
+            found = {name: info.st_size for name, info in unit_files(os.path.join(root, path))}
+            if found != {file.name: file.size for file in staged.files}:
+                return False
+        return all(
+            _holds(open_beneath(root, f"{path}/{file.name}" if file.name else path), file) for file in staged.files
+        )
+    except (OSError, PathRefused):
+        return False  # whatever it is, it stays, and ours goes beside it
+
+
+def _holds(fd: int, file: FileManifest) -> bool:
+    """Tell whether an open file has this size and digest; closes it. Raises OSError."""
+    try:
+        if os.fstat(fd).st_size != file.size:
+            return False
+        state, offset, view = hasher(), 0, block_buffer()
+        while got := os.preadv(fd, [view], offset):
             state.update(view[:got])
-    return state.digest() == staged.files[0].digest
+            offset += got
+        return state.digest() == file.digest
+    finally:
+        os.close(fd)

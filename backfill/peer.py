@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from backfill.beneath import open_beneath
-from backfill.intake import unit_files
+from backfill.beneath import folder_beneath, open_beneath
+from backfill.intake import measure_unit, unit_files
 from backfill.site import Site
-from schema.errors import PathRefused, PermissionMissing, SourceChanged, SourceGone, SourceUnreadable
+from schema.errors import SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment
 
@@ -27,7 +27,10 @@ class Reader(Protocol):
 
 
 class Peer(Protocol):
-    """A server to fetch from. Every method may be called from several threads, and twice for the same."""
+    """A server to fetch from. Every method may be called from several threads, and twice for the same.
+
+    No OSError comes out of a peer: what goes wrong on its side has a name, so that it is never taken for ours.
+    """
 
     @property
     def name(self) -> str:
@@ -37,12 +40,15 @@ class Peer(Protocol):
     def manifest(self, segment: Segment) -> Manifest:
         """Return what `segment` consists of now, with the digests known of it.
 
-        Raises SourceGone, SourceChanged if it is not what was planned, SourceUnreadable, PermissionMissing.
+        Raises SourceGone, SourceChanged if it is not what was planned, SourceUnreadable, PathRefused.
         """
         ...
 
     def open(self, segment: Segment, file: ManifestFile) -> AbstractContextManager[Reader]:
-        """Open one file of `segment`; on leaving without an error, that it did not change meanwhile is certain."""
+        """Open one file of `segment`; on leaving without an error, that it did not change meanwhile is certain.
+
+        Raises SourceGone, SourceChanged, SourceUnreadable, PathRefused.
+        """
         ...
 
 
@@ -56,7 +62,7 @@ class _FolderReader:
         try:
             return os.preadv(self._fd, [view], offset)
         except OSError as error:
-            raise SourceUnreadable(self._path, self._peer, error.strerror) from None
+            raise _named(error, self._path, self._peer) from None
 
 
 class FolderPeer:
@@ -75,31 +81,35 @@ class FolderPeer:
     def manifest(self, segment: Segment) -> Manifest:
         """Return the files of `segment` with the digests the ledger has of them."""
         root = self._site.storage(segment.storage_id).root
-        with self._ledger.reading() as connection:
-            known = {
-                file.name: FileDigest(file.size, file.digest, file.chunk_size, file.chunks)
-                for file in self._ledger.segments.manifest(connection, segment)
-            }
-        with self._translated(segment.path):
+        known = self._digests(segment)
+        try:
             if segment.kind is Kind.FOLDER:
-                return self._folder_manifest(segment, os.path.join(root, segment.path), known)
+                return self._folder_manifest(segment, root, known)
             fd = open_beneath(root, segment.path)
             try:
                 info = os.fstat(fd)
             finally:
                 os.close(fd)
+        except OSError as error:
+            raise _named(error, segment.path, self._name) from None
         if info.st_size != segment.size or info.st_mtime_ns != segment.mtime_ns:
             raise SourceChanged(segment.path, self._name)
-        file = ManifestFile("", info.st_size, info.st_mtime_ns, info.st_mode & 0o777, known.get(""))
-        return Manifest(Kind.FILE, (file,), info.st_mtime_ns)
+        return Manifest(Kind.FILE, (_file("", info, known),), info.st_mtime_ns)
 
-    def _folder_manifest(self, segment: Segment, folder: str, known: dict[str, FileDigest]) -> Manifest:
-        files = tuple(
-            ManifestFile(name, info.st_size, info.st_mtime_ns, info.st_mode & 0o777, known.get(name))
-            for name, info in unit_files(folder)
-        )
-        if sum(file.size for file in files) != segment.size:
-            raise SourceChanged(segment.path, self._name)
+    def _digests(self, segment: Segment) -> dict[str, FileDigest]:
+        """Return the digests known of the segment's files, by name."""
+        if segment.digest is None:
+            return {}  # not worth asking the ledger, half a millisecond for each of many
+        with self._ledger.reading() as connection:
+            files = self._ledger.segments.manifest(connection, segment)
+        return {file.name: FileDigest(file.size, file.digest, file.chunk_size, file.chunks) for file in files}
+
+    def _folder_manifest(self, segment: Segment, root: str, known: dict[str, FileDigest]) -> Manifest:
+        with folder_beneath(root, segment.path):
+            folder = os.path.join(root, segment.path)
+            if measure_unit(folder) != (segment.size, segment.mtime_ns):
+                raise SourceChanged(segment.path, self._name)
+            files = tuple(_file(name, info, known) for name, info in unit_files(folder))
         return Manifest(Kind.FOLDER, files, segment.mtime_ns)
 
     @contextmanager
@@ -107,31 +117,32 @@ class FolderPeer:
         """Open one file of `segment` without following any link."""
         root = self._site.storage(segment.storage_id).root
         path = f"{segment.path}/{file.name}" if file.name else segment.path
-        with self._translated(path):
-            fd = open_beneath(root, path)
         try:
-            before = os.fstat(fd)
-            if before.st_size != file.size or before.st_mtime_ns != file.mtime_ns:
-                raise SourceChanged(path, self._name)
+            fd = open_beneath(root, path)
+        except OSError as error:
+            raise _named(error, path, self._name) from None
+        try:
+            self._check_unchanged(fd, file, path)
             yield _FolderReader(fd, path, self._name)
-            after = os.fstat(fd)
-            if after.st_size != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
-                raise SourceChanged(path, self._name)
+            self._check_unchanged(fd, file, path)
         finally:
             os.close(fd)
 
-    @contextmanager
-    def _translated(self, path: str) -> Iterator[None]:
-        """Name what the system reports in the operator's terms."""
+    def _check_unchanged(self, fd: int, file: ManifestFile, path: str) -> None:
         try:
-            yield
-        except (FileNotFoundError, NotADirectoryError):
-            raise SourceGone(path, self._name) from None
-        except PermissionError as error:
-            raise PermissionMissing(f"reading {path} on {self._name}", error.strerror) from None
-        except PathRefused:
-            raise
+            info = os.fstat(fd)
         except OSError as error:
-            if error.errno == errno.ESTALE:
-                raise SourceGone(path, self._name) from None
-            raise SourceUnreadable(path, self._name, error.strerror) from None
+            raise _named(error, path, self._name) from None
+        if info.st_size != file.size or info.st_mtime_ns != file.mtime_ns:
+            raise SourceChanged(path, self._name)
+
+
+def _file(name: str, info: os.stat_result, known: dict[str, FileDigest]) -> ManifestFile:
+    return ManifestFile(name, info.st_size, info.st_mtime_ns, info.st_mode & 0o777, known.get(name))
+
+
+def _named(error: OSError, path: str, peer: str) -> SourceGone | SourceUnreadable:
+    """Return what the system reports of `path` in the operator's terms."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno == errno.ESTALE:
+        return SourceGone(path, peer)
+    return SourceUnreadable(path, peer, error.strerror)

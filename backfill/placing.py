@@ -1,16 +1,17 @@
 """Where a filled segment goes: which storage of the destination, and under which path.
 
 Rule: pure. Between two storages of one layout the peer's name is kept to the letter, with the camera's own name here;
-between layouts a new name is written from camera and time. What cannot be named is refused with the missing field.
+between layouts a new name is written from camera and time. What cannot be named is refused with the missing field, and
+so is a name that would be read here as another camera's.
 """
 
 from collections.abc import Iterator
 
-from backfill.layouts import Stamp
+from backfill.layouts import Named, Stamp
 from backfill.layouts.base import Unplaceable
 from backfill.site import Site, takes_side, takes_tree
 from backfill.storage import Storage
-from schema.values import Refusal, Segment
+from schema.values import Kind, Refusal, Segment
 
 _NAMES_TRIED = 30
 
@@ -36,19 +37,59 @@ def place(
 
 def path_in(storage: Storage, source_storage: Storage, segment: Segment) -> str:
     """Return the path of `segment` in the tree of `storage`. Raises Unplaceable."""
+    layout = storage.layout
     named = source_storage.layout.read(segment.path)
     if named is None:
         raise Unplaceable(f"{segment.path} is not a name of {source_storage.layout.traits.title}")
-    shared = source_storage.shared_channel(named.camera)
-    named = named._replace(camera=storage.own_camera(shared))
-    alike = storage.layout.traits.name == source_storage.layout.traits.name and storage.zone == source_storage.zone
-    if alike:
-        return storage.layout.write(named)
+    here = _as_named_here(storage, segment.camera, named)
+    if not _alike(storage, source_storage):
+        path = _renamed(storage, source_storage, segment, here)
+    elif here == named:
+        path = segment.path
+    else:
+        path = layout.write(here)
+    said = layout.read(path)
+    if said is None or storage.shared_channel(said.channel) != segment.camera:
+        reads = "nothing" if said is None else f"camera {storage.shared_channel(said.channel)!r}"
+        raise Unplaceable(f"{path} would be read as {reads} here, not as camera {segment.camera!r}")
+    return path
+
+
+def _as_named_here(storage: Storage, channel: str, named: Named) -> Named:
+    """Return `named` with this recorder's names for the shared `channel`, which may be mapped with its stream."""
+    own, stream = storage.own_camera(channel), named.stream
+    if not stream:
+        return named._replace(camera=own)
+    tail = f"/{stream}"
+    if own == channel:
+        return named._replace(camera=storage.own_camera(channel.removesuffix(tail)))
+    return named._replace(camera=own.removesuffix(tail), stream=stream if own.endswith(tail) else "")
+
+
+def _alike(one: Storage, other: Storage) -> bool:
+    """Tell whether two storages name their files by the same rules, so that a name means the same in both."""
+
+    def rules(storage: Storage) -> tuple[object, ...]:
+        settings = storage.settings
+        pattern = settings.template.pattern if settings.template else None
+        zone = settings.zone if storage.layout.traits.local else None
+        return settings.layout, settings.options, pattern, zone
+
+    return rules(one) == rules(other)
+
+
+def _renamed(storage: Storage, source_storage: Storage, segment: Segment, named: Named) -> str:
+    """Return the name of a segment here that another layout named. Raises Unplaceable."""
+    theirs, ours = source_storage.layout.traits.title, storage.layout.traits.title
+    if segment.kind is Kind.FOLDER:
+        raise Unplaceable(f"a folder of {theirs} means nothing to {ours}")
     suffix = segment.path.rpartition(".")[2]
     stamp = Stamp(segment.start, local=False)
-    return storage.layout.write(
-        named._replace(stamp=stamp, duration=segment.end - segment.start, fields={"suffix": suffix, **named.fields})
-    )
+    fields = {"suffix": suffix, **named.fields}
+    path = storage.layout.write(named._replace(stamp=stamp, duration=segment.end - segment.start, fields=fields))
+    if path.rpartition(".")[2] != suffix:
+        raise Unplaceable(f"{ours} names no files that end in .{suffix}")
+    return path
 
 
 def other_names(storage: Storage, path: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Deciding what a file on a storage is: a sealed segment with its span, one still being written, or quarantined.
 
 Rule: pure. Only sealed segments count; a stub, a cut or an unreadable file is quarantined with a reason and is never
-coverage. When in doubt a file is open, and looked at again.
+coverage. When in doubt a file is open, and looked at again. Whatever a name or a header claims, what leaves here is a
+span that the ledger can hold.
 """
 
 from dataclasses import dataclass
@@ -54,77 +55,96 @@ class Verdict(NamedTuple):
 
 def judge(named: Named, look: Look, traits: Traits, zone: ZoneInfo, now: int) -> Verdict:
     """Return what a file is, from its name, its container and its last write."""
-    start, end, certain = _span(named, look, traits, zone)
+    start, end, doubt = _span(named, look, traits, zone)
+    believed = end if start < end <= start + LONGEST else start
     waiting = _still_open(look, traits, now)
     if waiting:
-        return Verdict(State.OPEN, start, max(start, end), reason=waiting)
-    broken = _broken(look, traits)
+        return Verdict(State.OPEN, start, believed, reason=waiting)
+    broken = unusable(look, traits)
     if broken:
-        return Verdict(State.QUARANTINED, start, max(start, end), reason=broken)
+        return Verdict(State.QUARANTINED, start, believed, reason=broken)
+    claimed = _claimed(named, look, traits)
+    if claimed > LONGEST:
+        return Verdict(State.QUARANTINED, start, start, reason=f"it claims to be {human_duration(claimed)} long")
     if start > now + FUTURE:
         reason = f"it starts {human_duration(start - now)} in the future: is the clock or the zone wrong?"
-        return Verdict(State.QUARANTINED, start, max(start, end), reason=reason)
-    if end <= start:
+        return Verdict(State.QUARANTINED, start, believed, reason=reason)
+    if believed <= start:
         return Verdict(State.QUARANTINED, start, start, reason="nothing tells where it ends")
-    if end - start > LONGEST:
-        reason = f"its header claims {human_duration(end - start)}"
-        return Verdict(State.QUARANTINED, start, start, reason=reason)
-    marks = 0 if certain else int(Mark.UNCERTAIN)
+    marks = int(Mark.UNCERTAIN) if doubt else 0
     if look.probe.closed is False and look.probe.plays:
         marks |= Mark.UNCLOSED
-    reason = "" if certain else "its local time came twice or never (daylight saving), and nothing tells which it was"
-    return Verdict(State.SEALED, start, end, marks, reason)
+    return Verdict(State.SEALED, start, end, marks, doubt)
 
 
-def _still_open(look: Look, traits: Traits, now: int) -> str:
-    """Return why a file may still be being written, or nothing."""
-    age = now - look.mtime
-    if age < REST:
-        return "written to just now"
-    finished = look.probe.closed or traits.complete is CompleteRule.NAME
-    if traits.complete is CompleteRule.CONTAINER and look.next_start is not None:
-        finished = True  # no end mark, but the camera has a newer file: the writer of this one went on, or died
-    if not finished and age < DEAD:
-        return "not closed yet"
-    return ""
-
-
-def _broken(look: Look, traits: Traits) -> str:
-    """Return why a file at rest is no recording, or nothing."""
+def unusable(look: Look, traits: Traits) -> str:
+    """Return why what a file holds is no recording, or nothing."""
     probe = look.probe
     if probe.container == "unknown" and traits.complete is not CompleteRule.CONTAINER and probe.plays:
-        return ""  # the name is the proof; the content may be encrypted (Kerberos)
+        return ""  # its name or its rest is the proof; the content may be encrypted (Kerberos) or a vendor's own
     if not probe.plays or (probe.problem and probe.closed is None):
         return probe.problem or "it does not play"
     return ""
 
 
-def _span(named: Named, look: Look, traits: Traits, zone: ZoneInfo) -> tuple[int, int, bool]:
-    """Return start, end, and whether both are certain."""
-    duration = named.duration if traits.end is EndRule.NAME and named.duration else look.probe.duration
-    written_start = look.mtime - duration if duration else None
+def _still_open(look: Look, traits: Traits, now: int) -> str:
+    """Return why a file may still be being written, or nothing."""
+    age = now - look.mtime
+    if age < -FUTURE:
+        return f"last written to {human_duration(-age)} in the future: is a clock wrong?"
+    if age < REST:
+        return "written to just now"
+    if age >= DEAD:
+        return ""
+    if unusable(look, traits):
+        return "not whole yet"  # a slow mover or a stalled disk looks like a stub until it goes on
+    if traits.complete is CompleteRule.QUIET:
+        return "not quiet for long yet"
+    # No end mark, but the camera has a newer file: the writer of this one went on, or died.
+    newer = look.next_start is not None and look.next_start <= now
+    if look.probe.closed or newer or traits.complete is CompleteRule.NAME:
+        return ""
+    return "not closed yet"
+
+
+def _claimed(named: Named, look: Look, traits: Traits) -> int:
+    """Return the duration that the name or else the container claims, 0 if neither does."""
+    claimed = named.duration if traits.end is EndRule.NAME and named.duration else look.probe.duration
+    return max(0, claimed or 0)
+
+
+def _span(named: Named, look: Look, traits: Traits, zone: ZoneInfo) -> tuple[int, int, str]:
+    """Return start, end, and why they are not certain, or nothing."""
+    claimed = _claimed(named, look, traits)
+    duration = claimed if claimed <= LONGEST else 0
     if named.stamp is None:
-        return (written_start or look.mtime), look.mtime, True
-    named_start, certain = resolve(named.stamp, zone, written_start)
+        start = look.mtime - duration
+        if named.day is None or named.day - DAY <= start < named.day + 2 * DAY:
+            return start, look.mtime, ""
+        return start, look.mtime, "its last write is not of the day in its path, and nothing else tells its time"
+    named_start, certain = resolve(named.stamp, zone, look.mtime - duration if duration else None)
+    doubt = "" if certain else "its local time came twice or never (daylight saving), and nothing tells which it was"
     end = _end(named_start, duration, look, traits)
     if traits.start is StartRule.END and duration and _plausible(end, named_start + duration):
-        return end - duration, end, certain
-    return named_start, end, certain
+        return end - duration, end, doubt
+    return named_start, end, doubt
 
 
-def _end(start: int, duration: int | None, look: Look, traits: Traits) -> int:
-    """Return where a segment that is named `start` ends; `start` itself if nothing tells."""
-    by_duration = start + duration if duration else None
+def _end(start: int, duration: int, look: Look, traits: Traits) -> int:
+    """Return where a segment that is named `start` ends; `start` itself if nothing tells. `duration`: 0 if unknown."""
     if traits.end is EndRule.MTIME:
-        expected = by_duration if by_duration is not None else start + traits.segment
-        return look.mtime if _plausible(look.mtime, expected) else (by_duration or start)
+        expected = start + (duration or traits.segment)
+        return look.mtime if _plausible(look.mtime, expected) else start + duration
     if traits.end is EndRule.NEXT:
-        next_start = look.next_start
-        if next_start is not None and start < next_start <= start + traits.segment * 3 // 2:
-            return next_start
-        return by_duration or start + traits.segment
-    if by_duration is not None:
-        return by_duration
+        longest = start + traits.segment
+        if look.next_start is not None and start < look.next_start <= start + traits.segment * 3 // 2:
+            return look.next_start
+        if duration:
+            return start + duration
+        # A writer that died in the middle left its last write there.
+        return min(longest, look.mtime) if look.mtime > start else longest
+    if duration:
+        return start + duration
     # A container that does not tell, and no PyAV: the last write of a file written in place is its end.
     return look.mtime if start < look.mtime <= start + 4 * traits.segment else start
 

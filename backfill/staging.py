@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import aiofiles.os
 
+from backfill.intake import unit_files
+from backfill.publish import same_mount
 from backfill.storage import Storage
 from schema.digests import short_name
 from schema.errors import AlreadyRunning, StagingUnusable
@@ -22,7 +24,7 @@ from schema.values import Manifest, Task
 
 try:
     import fcntl
-except ImportError:  # Windows: the exclusive creation below is all the lock there is
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _KEEP_SECONDS = 24 * 3600
@@ -43,17 +45,20 @@ class Partial:
     def drop_journals(self) -> None:
         """Forget how far the transfer was."""
         for index in range(self.files):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.journal(index))
+            _remove(self.journal(index))
 
     def drop(self) -> None:
-        """Give the copy up."""
-        if os.path.isdir(self.path):
-            shutil.rmtree(self.path)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
+        """Give the copy up. What cannot be deleted, because the disk is failing, is worthless without its journals."""
         self.drop_journals()
+        if os.path.isdir(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            _remove(self.path)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 class Staging:
@@ -66,36 +71,52 @@ class Staging:
             if storage.origin is not None:
                 os.makedirs(storage.root, exist_ok=True)  # a side store is ours; a recorder's root never is
             os.makedirs(self.folder, exist_ok=True)
-            same = os.stat(self.folder).st_dev == os.stat(storage.root).st_dev
         except OSError as error:
-            raise StagingUnusable(storage.title, f"{self.folder}: {error.strerror}") from None
-        if not same:
-            raise StagingUnusable(storage.title, f"{self.folder} is on another file system than {storage.root}")
+            raise self._unusable(error) from None
+        if not same_mount(self.folder, storage.root):
+            raise StagingUnusable(
+                storage.title, f"{self.folder} is on another file system or mount than {storage.root}"
+            )
+
+    def _unusable(self, error: OSError) -> StagingUnusable:
+        return StagingUnusable(self._storage.title, f"{error.filename or self.folder}: {error.strerror}")
 
     def partial(self, task: Task, manifest: Manifest) -> Partial:
         """Return the place for a task's segment, the same in every run."""
-        name = self._name(task, manifest.size, manifest.mtime_ns)
-        path = os.path.join(self.folder, name)
+        path = os.path.join(self.folder, _name(task))
         return Partial(f"{path}.part", f"{path}.journal", len(manifest.files))
 
-    @staticmethod
-    def _name(task: Task, size: int, mtime_ns: int) -> str:
-        return short_name("\0".join((task.peer, task.source.path, str(size), str(mtime_ns))))
+    def held(self, task: Task) -> int:
+        """Return how many bytes of a task's segment are here already."""
+        path = os.path.join(self.folder, f"{_name(task)}.part")
+        try:
+            info = os.lstat(path)
+            if not stat.S_ISDIR(info.st_mode):
+                return info.st_size
+            return sum(part.st_size for _, part in unit_files(path))
+        except OSError:
+            return 0
 
     async def sweep(self, wanted: Iterable[Task]) -> int:
-        """Delete partials that no task of the plan wants and that nobody wrote to for a day; returns their number."""
-        keep = {self._name(task, task.source.size, task.source.mtime_ns) for task in wanted}
+        """Delete partials that no task of the plan wants and that nobody wrote to for a day; returns their number.
+
+        Raises StagingUnusable.
+        """
+        keep = {_name(task) for task in wanted}
         swept = 0
-        for name in await aiofiles.os.listdir(self.folder):
-            path = os.path.join(self.folder, name)
-            info = await aiofiles.os.stat(path)
-            if name.partition(".")[0] in keep or time.time() - info.st_mtime < _KEEP_SECONDS:
-                continue
-            if stat.S_ISDIR(info.st_mode):
-                await asyncio.to_thread(shutil.rmtree, path)
-            else:
-                await aiofiles.os.unlink(path)
-            swept += name.endswith(".part")
+        try:
+            for name in await aiofiles.os.listdir(self.folder):
+                path = os.path.join(self.folder, name)
+                info = await aiofiles.os.stat(path, follow_symlinks=False)
+                if name.partition(".")[0] in keep or time.time() - info.st_mtime < _KEEP_SECONDS:
+                    continue
+                if stat.S_ISDIR(info.st_mode):
+                    await asyncio.to_thread(shutil.rmtree, path)
+                else:
+                    await aiofiles.os.unlink(path)
+                swept += name.endswith(".part")
+        except OSError as error:
+            raise self._unusable(error) from None
         return swept
 
     def free(self) -> int:
@@ -105,18 +126,34 @@ class Staging:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other fills out while this block runs; a killed one releases it. Raises AlreadyRunning."""
+        """Keep other fills out while this block runs; a killed one releases it.
+
+        Raises AlreadyRunning, StagingUnusable.
+        """
+        if fcntl is None:
+            raise StagingUnusable(self._storage.title, "this system has no locks that a killed process releases")
         path = os.path.join(os.path.dirname(self.folder), "fill.lock")
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
-                    raise AlreadyRunning(self._storage.title, f" (process {holder})" if holder else "") from None
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
+                raise AlreadyRunning(self._storage.title, f" (process {holder})" if holder else "") from None
+            except OSError as error:
+                raise StagingUnusable(self._storage.title, f"{path} cannot be locked: {error.strerror}") from None
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(fd)
+
+
+def _name(task: Task) -> str:
+    """Return what the partial of a task's segment is called: two sources never share one."""
+    source = task.source
+    parts = (task.peer, str(source.storage_id), source.path, str(source.size), str(source.mtime_ns))
+    return short_name("\0".join(parts))

@@ -2,6 +2,7 @@
 
 Rule: every chunk is verified against the digest its owner gave, if there is one, and every block is hashed while it is
 in the processor's cache; the copy is never trusted because it is here. Resume re-verifies what is there chunk by chunk.
+Errors of the source come named by the peer, so an OSError is always of the copy here.
 
 The shape of this loop is measured (docs/design/0004-data-path.md): blocks of 256 KiB stay in the cache and release
 the interpreter lock; starting write-back after each block hides most of the final fsync.
@@ -18,7 +19,7 @@ from backfill.gate import Gate
 from backfill.journal import Journal
 from backfill.peer import Reader
 from schema.digests import hasher
-from schema.errors import CopyDamaged, DiskFull, SourceChanged, SourceDamaged, WriteFailed
+from schema.errors import CopyDamaged, DiskFull, PermissionMissing, SourceChanged, SourceDamaged, WriteFailed
 from schema.values import FileDigest, ManifestFile
 
 BLOCK = 256 * 1024
@@ -50,21 +51,21 @@ def fetch(
 ) -> tuple[FileDigest, int]:
     """Bring `file` into the open file `fd`, continuing what `journal` vouches for; returns its digest and bytes read.
 
+    Without a journal `fd` must be empty.
+
     Args:
         title: the source's path, for messages.
         kept: called once with the bytes that were here already and proved right.
         moved: called with the size of every block written.
 
-    Raises SourceChanged if it is shorter than promised, SourceDamaged if a chunk is not what its owner digested,
-    DiskFull, WriteFailed, Interrupted and the reader's errors. The file is not yet durable when this returns.
+    Raises SourceChanged if it is shorter than promised, SourceDamaged if it is not what its owner digested,
+    Interrupted and the reader's errors; OSError if writing here fails. The file is not yet durable when this returns.
     """
-    whole = hasher()
-    chunks: list[bytes] = []
-    expected = file.digest if file.digest and file.digest.chunk_size in (0, chunk_size) else None
-    expected_chunks = expected.chunk_digests() if expected else ()
+    expected = _expected_chunks(file, chunk_size)
     single = file.size <= chunk_size
+    chunks, whole = list[bytes](), hasher()
     if journal:
-        chunks, whole = journal.verified(fd, whole)
+        chunks, whole = journal.verified(fd, whole, gate)
         kept(min(len(chunks) * chunk_size, file.size))
     sent = 0
     view = block_buffer()
@@ -82,13 +83,13 @@ def fetch(
             part.update(block)
             if not single:
                 whole.update(block)
-            _write(fd, block, offset, title)
+            _write(fd, block, offset)
             _start_write_back(fd, offset, got)
             offset += got
             sent += got
             moved(got)
         digest = part.digest()
-        if index < len(expected_chunks) and digest != expected_chunks[index]:
+        if expected and digest != expected[index]:
             raise SourceDamaged(title, peer, f"chunk {index + 1} at byte {chunk.offset:,} differs from its digest")
         chunks.append(digest)
         if journal:
@@ -99,40 +100,47 @@ def fetch(
     return found, sent
 
 
-def make_durable(fd: int, title: str) -> None:
-    """Put a file on the disk. Raises WriteFailed; the descriptor must then be given up, its pages may be lost."""
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        raise write_error(error, title) from None
+def _expected_chunks(file: ManifestFile, chunk_size: int) -> tuple[bytes, ...]:
+    """Return the digests its owner has of the file's chunks, if they are of chunks like ours; else nothing.
+
+    Its digest as a whole is compared in any case. It alone may be known: the chunk size was another then, or the
+    segment moved since.
+    """
+    digest = file.digest
+    if digest is None or digest.chunk_size != chunk_size or len(digest.chunks) != count(file.size, chunk_size):
+        return ()
+    return digest.chunks
 
 
-def read_back(fd: int, expected: FileDigest, title: str) -> None:
-    """Read a durable file back from the disk, past the page cache where that can be asked. Raises CopyDamaged."""
+def read_back(fd: int, expected: FileDigest, title: str, gate: Gate) -> None:
+    """Read a durable file back from the disk, past the page cache where that can be asked.
+
+    Raises CopyDamaged, Interrupted, OSError.
+    """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     state, offset, view = hasher(), 0, block_buffer()
     while got := os.preadv(fd, [view], offset):
+        gate.check()
         state.update(view[:got])
         offset += got
     if offset != expected.size or state.digest() != expected.digest:
         raise CopyDamaged(title)
 
 
-def _write(fd: int, block: memoryview, offset: int, title: str) -> None:
-    try:
-        done = os.pwrite(fd, block, offset)
-        while done < len(block):
-            done += os.pwrite(fd, block[done:], offset + done)
-    except OSError as error:
-        raise write_error(error, title) from None
+def _write(fd: int, block: memoryview, offset: int) -> None:
+    done = os.pwrite(fd, block, offset)
+    while done < len(block):
+        done += os.pwrite(fd, block[done:], offset + done)
 
 
-def write_error(error: OSError, title: str) -> DiskFull | WriteFailed:
-    """Return what a failed write or fsync means to an operator."""
+def write_error(error: OSError, where: str, what: str) -> DiskFull | WriteFailed | PermissionMissing:
+    """Return what a failed write or fsync of `what` into `where` means to an operator."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull("the destination", title)
-    return WriteFailed(title, error.strerror)
+        return DiskFull(where, what)
+    if isinstance(error, PermissionError):
+        return PermissionMissing(f"writing to {where}", error.strerror)
+    return WriteFailed(what, error.strerror)
 
 
 def _load_sync_file_range() -> Callable[[int, int, int, int], int] | None:

@@ -1,49 +1,29 @@
 """Walking the boxes of an MP4: is it whole, was it closed, how long is it.
 
 Rule: whole means that no box runs past the end of the file; closed means, for a plain MP4, that `moov` and `mdat` are
-there, for a fragmented one that `mfra` or a duration in `mvhd` was written at the end. Damage inside `mdat` is
-invisible from here; only a digest or a decoder finds it.
+there, for a fragmented one that `mfra` or a duration in `mvhd` was written at the end, and that its fragments reach
+that far. Damage inside `mdat` is invisible from here; only a digest or a decoder finds it. What a hostile file can make
+us read is capped.
 
 Sources: ISO/IEC 14496-12; sizes 0 and 1, and what writers leave behind when killed, measured on ffmpeg, MediaMTX-like
 and ZoneMinder files.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from struct import Struct
-from typing import NamedTuple
 
+from backfill.containers.boxes import Box, Walk, child, children, walk_file
 from backfill.containers.window import Window
 from schema.spans import SECOND
 
-_HEADER = Struct(">I4s")
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 
 _MAX_MOOV = 64 * 2**20
 """A moov larger than this belongs to no surveillance segment; reading it would be an attack on memory."""
 
-_EPOCH_1904 = 2_082_844_800
-"""Seconds from 1904, where MP4 counts from, to 1970."""
-
-
-class Box(NamedTuple):
-    """One box: its four letters, where its body starts and where it ends."""
-
-    name: bytes
-    body: int
-    end: int
-
-
-@dataclass(slots=True)
-class Walk:
-    """What the top level of a file told."""
-
-    boxes: dict[bytes, Box] = field(default_factory=dict)
-    """The first box of each name."""
-    moofs: list[Box] = field(default_factory=list)
-    """First and last fragment headers."""
-    problem: str = ""
+_MAX_MOOF = 8 * 2**20
+"""A fragment's header holds 16 bytes a frame: this is hours of video in one fragment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +33,6 @@ class Mp4:
     fragmented: bool
     closed: bool
     duration: int | None
-    created: int | None
     problem: str = ""
 
 
@@ -64,167 +43,124 @@ def looks_like_mp4(head: bytes) -> bool:
 
 def inspect(window: Window) -> Mp4:
     """Return what the boxes of an open file say. Raises OSError."""
-    walk = _walk(window)
+    walk = walk_file(window)
     moov = walk.boxes.get(b"moov")
     if moov is None:
-        return Mp4(False, False, None, None, walk.problem or "no moov: the writer never closed it")
-    if moov.end > window.size or moov.end - moov.body > _MAX_MOOV:
-        return Mp4(False, False, None, None, walk.problem or "moov is larger than any recorder writes")
+        return Mp4(False, False, None, walk.problem or "no moov: the writer never closed it")
+    if moov.end - moov.body > _MAX_MOOV:
+        return Mp4(False, False, None, walk.problem or "moov is larger than any recorder writes")
     body = window.read(moov.body, moov.end - moov.body)
-    header = _movie_header(body)
-    if header is None:
-        return Mp4(False, False, None, None, walk.problem or "moov has no readable mvhd")
-    duration, created = header
-    fragmented = bool(walk.moofs) or any(box.name == b"mvex" for box in _children(body))
-    if not fragmented:
-        problem = walk.problem or ("" if b"mdat" in walk.boxes else "no mdat: it holds no pictures")
-        if not problem and duration <= 0:
-            problem = "its duration is zero"
-        return Mp4(False, not problem, duration or None, created, problem)
-    closed = b"mfra" in walk.boxes or duration > 0
-    if duration <= 0 and walk.moofs:
-        duration = _fragments_duration(window, body, walk.moofs)
-    problem = walk.problem or ("" if walk.moofs else "no fragment: it holds no pictures")
-    if not problem and duration <= 0:
+    duration = _movie_duration(body)
+    if duration is None:
+        return Mp4(False, False, None, walk.problem or "moov has no readable mvhd")
+    if walk.moofs or any(box.name == b"mvex" for box in children(body)):
+        return _fragmented(window, walk, body, duration)
+    problem = walk.problem or ("" if b"mdat" in walk.boxes else "no mdat: it holds no pictures")
+    if not problem and not duration:
         problem = "its duration is zero"
-    return Mp4(True, closed and not problem, duration if duration > 0 else None, created, problem)
+    return Mp4(False, not problem, duration or None, problem)
 
 
-def _walk(window: Window) -> Walk:
-    """Step over the top-level boxes."""
-    walk = Walk()
-    at = 0
-    while at < window.size:
-        left = window.size - at
-        head = window.read(at, 16)
-        if len(head) < 8:
-            walk.problem = f"{left} stray bytes at the end"
-            break
-        length, name = _HEADER.unpack_from(head)
-        if not name.isalnum():
-            walk.problem = f"garbage where a box should be, at byte {at:,}"
-            break
-        body = at + 8
-        if length == 1:
-            if len(head) < 16:
-                walk.problem = f"{left} stray bytes at the end"
-                break
-            length, body = _U64.unpack_from(head, 8)[0], at + 16
-        elif length == 0:
-            # "To the end of the file" is what a writer leaves in mdat until it closes.
-            walk.problem = f"{name.decode()} was never closed"
-            walk.boxes.setdefault(name, Box(name, body, window.size))
-            break
-        if length < body - at:
-            walk.problem = f"box {name.decode()} at byte {at:,} has an impossible size"
-            break
-        if length > left:
-            walk.problem = f"cut short: {name.decode()} runs {length - left:,} bytes past the end"
-            break
-        box = Box(name, body, at + length)
-        walk.boxes.setdefault(name, box)
-        if name == b"moof":
-            walk.moofs[1:] = [box]
-        at += length
-    return walk
+def _fragmented(window: Window, walk: Walk, moov: bytes, stated: int) -> Mp4:
+    """Return the verdict on a file of fragments; `stated` is what its mvhd says, 0 if nothing."""
+    begun = _has_samples(moov)
+    if begun:
+        stated = 0  # it counts the samples in moov alone, and was written before the first fragment
+    problem = walk.problem or ("" if walk.moofs else "no fragment: it holds no pictures")
+    found, last = _fragments_duration(window, moov, walk.moofs, from_zero=begun) if walk.moofs else (0, 0)
+    if not problem and walk.last == b"moof":
+        problem = "cut short: its last fragment has no data"
+    missing = stated - found
+    if not problem and found and missing > max(SECOND, last) // 2:
+        problem = f"cut short: its fragments end {missing / SECOND:.1f} s before its header says"
+    duration = stated or found
+    if not problem and not duration:
+        problem = "its duration is zero"
+    closed = b"mfra" in walk.boxes or stated > 0
+    return Mp4(True, closed and not problem, duration or None, problem)
 
 
-def _children(body: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """Yield the boxes inside a body; stops at the first that does not fit."""
-    end = len(body) if end is None else end
-    at = start
-    while at + 8 <= end:
-        length, name = _HEADER.unpack_from(body, at)
-        inner = at + 8
-        if length == 1 and at + 16 <= end:
-            length, inner = _U64.unpack_from(body, at + 8)[0], at + 16
-        if length < inner - at or at + length > end:
-            return
-        yield Box(name, inner, at + length)
-        at += length
-
-
-def _child(body: bytes, box: Box | None, name: bytes) -> Box | None:
-    if box is None:
-        return None
-    return next((child for child in _children(body, box.body, box.end) if child.name == name), None)
-
-
-def _timed(body: bytes, box: Box) -> tuple[int, int, int] | None:
-    """Return creation time, timescale and duration of an mvhd or mdhd."""
+def _timed(body: bytes, box: Box) -> tuple[int, int] | None:
+    """Return timescale and duration, 0 if unknown, of an mvhd or mdhd."""
     if box.end - box.body < 4:
         return None
     if body[box.body] == 1:
         if box.end - box.body < 32:
             return None
-        created = _U64.unpack_from(body, box.body + 4)[0]
         scale = _U32.unpack_from(body, box.body + 20)[0]
         duration = _U64.unpack_from(body, box.body + 24)[0]
         unknown = 2**64 - 1
     else:
         if box.end - box.body < 20:
             return None
-        created = _U32.unpack_from(body, box.body + 4)[0]
         scale = _U32.unpack_from(body, box.body + 12)[0]
         duration = _U32.unpack_from(body, box.body + 16)[0]
         unknown = 2**32 - 1
-    return (created, scale, 0 if duration == unknown else duration) if scale else None
+    return (scale, 0 if duration == unknown else duration) if scale else None
 
 
-def _movie_header(moov: bytes) -> tuple[int, int | None] | None:
-    """Return duration in microseconds (0 if unknown) and creation time of a moov."""
-    mvhd = next((box for box in _children(moov) if box.name == b"mvhd"), None)
+def _movie_duration(moov: bytes) -> int | None:
+    """Return microseconds (0 if unknown) from a moov's mvhd, None if it has none."""
+    mvhd = next((box for box in children(moov) if box.name == b"mvhd"), None)
     timed = _timed(moov, mvhd) if mvhd is not None else None
-    if timed is None:
-        return None
-    created, scale, duration = timed
-    moment = (created - _EPOCH_1904) * SECOND if created > _EPOCH_1904 else None
-    return duration * SECOND // scale, moment
+    return None if timed is None else timed[1] * SECOND // timed[0]
+
+
+def _has_samples(moov: bytes) -> bool:
+    """Tell whether any track has samples of its own, beside those of the fragments."""
+    for track in (box for box in children(moov) if box.name == b"trak"):
+        box: Box | None = track
+        for name in (b"mdia", b"minf", b"stbl", b"stts"):
+            box = child(moov, box, name)
+        if box is not None and box.end - box.body >= 8 and _U32.unpack_from(moov, box.body + 4)[0]:
+            return True
+    return False
 
 
 def _track_scales(moov: bytes) -> dict[int, tuple[int, int]]:
     """Return timescale and default sample duration of each track, by its id."""
     defaults: dict[int, int] = {}
     scales: dict[int, int] = {}
-    for box in _children(moov):
+    for box in children(moov):
         if box.name == b"mvex":
-            for trex in _children(moov, box.body, box.end):
+            for trex in children(moov, box.body, box.end):
                 if trex.name == b"trex" and trex.end - trex.body >= 16:
                     track, _, duration = (_U32.unpack_from(moov, trex.body + at)[0] for at in (4, 8, 12))
                     defaults[track] = duration
         elif box.name == b"trak":
-            tkhd = _child(moov, box, b"tkhd")
-            mdhd = _child(moov, _child(moov, box, b"mdia"), b"mdhd")
+            tkhd = child(moov, box, b"tkhd")
+            mdhd = child(moov, child(moov, box, b"mdia"), b"mdhd")
             timed = _timed(moov, mdhd) if mdhd is not None else None
-            if tkhd is not None and timed is not None:
+            if tkhd is not None and timed is not None and tkhd.end - tkhd.body >= 24:
                 at = tkhd.body + (20 if moov[tkhd.body] == 1 else 12)
-                if at + 4 <= tkhd.end:
-                    scales[_U32.unpack_from(moov, at)[0]] = timed[1]
+                scales[_U32.unpack_from(moov, at)[0]] = timed[0]
     return {track: (scale, defaults.get(track, 0)) for track, scale in scales.items()}
 
 
-def _fragments_duration(window: Window, moov: bytes, moofs: list[Box]) -> int:
-    """Return microseconds from the first fragment's first sample to the last fragment's last one."""
+def _fragments_duration(window: Window, moov: bytes, moofs: list[Box], *, from_zero: bool) -> tuple[int, int]:
+    """Return microseconds from the first fragment's first sample to the last fragment's end, and of that fragment.
+
+    The two may hold different tracks. `from_zero`: the first samples are not in a fragment, they are at 0.
+    """
     scales = _track_scales(moov)
-    longest = 0
     first = _fragment_times(window, moofs[0], scales)
     last = _fragment_times(window, moofs[-1], scales)
-    for track, (_, end) in last.items():
-        scale = scales[track][0]
-        start = first.get(track, (0, 0))[0]
-        longest = max(longest, (end - start) * SECOND // scale)
-    return longest
+    if not first or not last:
+        return 0, 0
+    start = 0 if from_zero else min(start for start, _ in first)
+    end = max(end for _, end in last)
+    return max(0, end - start), max(0, end - min(start for start, _ in last))
 
 
-def _fragment_times(window: Window, moof: Box, scales: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """Return start and end of each known track in one fragment, in the track's timescale."""
-    times: dict[int, tuple[int, int]] = {}
-    if moof.end - moof.body > _MAX_MOOV:
+def _fragment_times(window: Window, moof: Box, scales: dict[int, tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return start and end of each known track in one fragment, microseconds."""
+    times: list[tuple[int, int]] = []
+    if moof.end - moof.body > _MAX_MOOF:
         return times
     body = window.read(moof.body, moof.end - moof.body)
-    for traf in (box for box in _children(body) if box.name == b"traf"):
-        tfhd = _child(body, traf, b"tfhd")
-        tfdt = _child(body, traf, b"tfdt")
+    for traf in (box for box in children(body) if box.name == b"traf"):
+        tfhd = child(body, traf, b"tfhd")
+        tfdt = child(body, traf, b"tfdt")
         if tfhd is None or tfdt is None or tfhd.end - tfhd.body < 8 or tfdt.end - tfdt.body < 8:
             continue
         track = _U32.unpack_from(body, tfhd.body + 4)[0]
@@ -232,9 +168,11 @@ def _fragment_times(window: Window, moof: Box, scales: dict[int, tuple[int, int]
             continue
         wide = body[tfdt.body] == 1 and tfdt.end - tfdt.body >= 12
         start = (_U64 if wide else _U32).unpack_from(body, tfdt.body + 4)[0]
-        default = _default_duration(body, tfhd, scales[track][1])
-        runs = [box for box in _children(body, traf.body, traf.end) if box.name == b"trun"]
-        times[track] = (start, start + sum(_run_duration(body, run, default) for run in runs))
+        scale, fallback = scales[track]
+        default = _default_duration(body, tfhd, fallback)
+        runs = [box for box in children(body, traf.body, traf.end) if box.name == b"trun"]
+        end = start + sum(_run_duration(body, run, default) for run in runs)
+        times.append((start * SECOND // scale, end * SECOND // scale))
     return times
 
 

@@ -24,7 +24,7 @@ class Probe:
     problem: str = ""
     """Why it is not a whole recording; empty if it is, or if nothing speaks against it."""
     plays: bool = True
-    """Whether what is there plays although it was not closed."""
+    """Whether what is there plays although it was not closed; true as well where nothing speaks against it."""
 
 
 def probe(path: str, size: int) -> Probe:
@@ -54,4 +54,4 @@ def _probe(fd: int, size: int, path: str) -> Probe:
         return Probe("ts", None, transport.duration(path), transport.problem(window))
     if not head.strip(b"\0"):
         return Probe("unknown", False, None, "it begins with zeros: the data never reached the disk", plays=False)
-    return Probe("unknown", False, None, "no container we know", plays=False)
+    return Probe("unknown", None, None, "no container we know")

@@ -44,8 +44,9 @@ def duration(path: str) -> int | None:
     if av is None:
         return None
     try:
-        with av.open(path) as container:
+        # Its format is known, so no other demuxer is tried on a hostile file; names in it may be in any encoding.
+        with av.open(path, format="mpegts", metadata_errors="replace") as container:
             found = container.duration
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, ValueError):
         return None
     return int(found) if found and found > 0 else None

@@ -39,7 +39,7 @@ class CompleteRule(StrEnum):
 
     CONTAINER = "container"
     QUIET = "quiet"
-    """It has not been written to for the settling time."""
+    """Its name matches and it has not been written to for a minute, whatever its container says."""
     NAME = "name"
     """The recorder renames a file when it closes it."""
 
@@ -83,13 +83,18 @@ class Stamp(NamedTuple):
 
 
 class Named(NamedTuple):
-    """What a path says. `fields` holds whatever else the pattern captured, so that the path can be written again."""
+    """What a path says. `fields` holds whatever else the pattern captured, so that the path can be written again.
+
+    Times in microseconds.
+    """
 
     camera: str
     stream: str
     stamp: Stamp | None
     duration: int | None
     fields: Mapping[str, str]
+    day: int | None = None
+    """Midnight of the date in a path that holds no time of day, its digits read as if they were UTC."""
 
     @property
     def channel(self) -> str:

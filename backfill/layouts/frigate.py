@@ -5,16 +5,13 @@ Source (read in Frigate's code at 0.18 beta): names in UTC whole seconds; the mo
 shown, and a media sync deletes it; camera names are `[A-Za-z0-9_-]+`.
 """
 
-import re
 from typing import Self
 
-from backfill.layouts.base import Named, Traits
+from backfill.layouts.base import Traits
 from backfill.layouts.pattern import PathPattern
 from backfill.layouts.patterned import PatternLayout, refuse_unknown_options
 from schema.settings import StorageSettings
 from schema.spans import SECOND
-
-_CAMERA = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 class Frigate(PatternLayout):
@@ -35,10 +32,5 @@ class Frigate(PatternLayout):
             after="a row in Frigate's database (see 'frigate' in the configuration); without it Frigate does not show"
             " the file, and a media sync deletes it",
         )
-        pattern = PathPattern("%Y-%m-%d/%H/{camera}/%M.%S.mp4", clock_is_utc=True)
+        pattern = PathPattern("%Y-%m-%d/%H/{camera}/%M.%S.mp4", clock_is_utc=True, bodies={"camera": r"[a-zA-Z0-9_-]+"})
         return cls(traits, [pattern], "UTC")
-
-    def read(self, path: str) -> Named | None:
-        """Return what `path` says; a folder that cannot be a camera of Frigate's is none."""
-        named = super().read(path)
-        return named if named is not None and _CAMERA.fullmatch(named.camera) else None

@@ -1,19 +1,21 @@
 """Telling Frigate of filled segments: a row in `recordings` for each, with the values of the peer's own row.
 
 Rule: only ever adds rows, never changes or deletes one; adding again adds nothing. Off by default, and first as a dry
-run, because it writes to another program's database.
+run that leaves not even a lock file, because it is another program's database.
 
 Source (read in Frigate's code): table `recordings`, `path` unique and absolute as seen in the container, id
 `<start>-<6 random>`; `motion = objects = dBFS = -1` stands for "not analysed"; rows with motion 0 and dBFS 0 expire
 first, so the true values matter, and they are in the peer's row.
 """
 
+import os
 import secrets
 import sqlite3
 import string
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from schema.errors import RecorderDatabase
 from schema.settings import FrigateRules
@@ -22,6 +24,8 @@ from schema.spans import SECOND
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _BUSY_SECONDS = 30
 _NOT_ANALYSED = -1
+_WAL_MODE = b"\2\2"
+"""Bytes 18 and 19 of a database file. Source: sqlite.org/fileformat2.html."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,47 +38,65 @@ class Filled:
     end: int
     size: int
     source_path: str
-    peer: FrigateRules | None
-    """How the peer's own database is reached, if it is."""
+    """Relative to the root of the server it came from."""
 
 
-def missing_rows(own: FrigateRules, filled: Sequence[Filled]) -> list[dict[str, object]]:
-    """Return the rows that Frigate's database lacks for `filled`. Raises RecorderDatabase."""
-    with closing(_connect(own, write=False)) as connection:
+def missing_rows(own: FrigateRules, filled: Sequence[Filled], peer: FrigateRules | None) -> list[dict[str, object]]:
+    """Return the rows that Frigate's database lacks for `filled`, which all came from one server.
+
+    `peer` says how that server's own database is reached; without it nothing is known of the pictures. Raises
+    RecorderDatabase.
+    """
+    with _opened(own, write=False) as connection:
         columns = _columns(connection, own)
         lacking = [one for one in filled if not _has(connection, _path(own, one.path))]
-    return [_row(own, one, columns) for one in lacking]
+    if not lacking:
+        return []
+    with _opened(peer, write=False) if peer else nullcontext() as theirs:
+        known = [_peer_row(theirs, peer, one) if theirs and peer else None for one in lacking]
+    return [_row(own, one, row, columns) for one, row in zip(lacking, known, strict=True)]
 
 
 def write_rows(own: FrigateRules, rows: Iterable[dict[str, object]]) -> int:
     """Insert `rows` in one transaction; returns how many were new. Raises RecorderDatabase."""
     added = 0
-    try:
-        with closing(_connect(own, write=True)) as connection, connection:
-            for row in rows:
-                names = ", ".join(f'"{name}"' for name in row)
-                marks = ", ".join("?" for _ in row)
-                # Column names come from the table itself; values are bound.
-                statement = f"INSERT OR IGNORE INTO recordings ({names}) VALUES ({marks})"  # noqa: S608
-                added += connection.execute(statement, tuple(row.values())).rowcount
-    except sqlite3.Error as error:
-        raise RecorderDatabase(own.database, error) from None
+    with _opened(own, write=True) as connection, connection:
+        for row in rows:
+            names = ", ".join(f'"{name}"' for name in row)
+            marks = ", ".join("?" for _ in row)
+            # Column names come from the table itself; values are bound. A row that is there already is left as it is;
+            # one that the table does not take for any other reason is an error, which OR IGNORE would hide.
+            statement = f"INSERT INTO recordings ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+            added += connection.execute(statement, tuple(row.values())).rowcount
     return added
 
 
-def _connect(rules: FrigateRules, *, write: bool) -> sqlite3.Connection:
+@contextmanager
+def _opened(rules: FrigateRules, *, write: bool) -> Iterator[sqlite3.Connection]:
+    """Give a connection to Frigate's database; what goes wrong while it is used is a RecorderDatabase."""
+    mode = "rw" if write else "ro&immutable=1" if _at_rest(rules.database) else "ro"
     try:
-        mode = "rw" if write else "ro"
-        return sqlite3.connect(f"file:{rules.database}?mode={mode}", uri=True, timeout=_BUSY_SECONDS)
+        address = f"file:{quote(rules.database)}?mode={mode}"
+        with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as connection:
+            yield connection
     except sqlite3.Error as error:
         raise RecorderDatabase(rules.database, error) from None
+
+
+def _at_rest(database: str) -> bool:
+    """Tell whether a database is in WAL mode and nobody has it open.
+
+    Even a reader would then make lock files, owned by whoever we are, and could keep Frigate from its own database.
+    """
+    try:
+        with open(database, "rb") as file:
+            return file.read(20)[18:] == _WAL_MODE and not os.path.exists(f"{database}-wal")
+    except OSError:
+        return False
 
 
 def _columns(connection: sqlite3.Connection, rules: FrigateRules) -> list[str]:
-    try:
-        names = [str(row[1]) for row in connection.execute("PRAGMA table_info(recordings)")]
-    except sqlite3.Error as error:
-        raise RecorderDatabase(rules.database, error) from None
+    names = [str(row[1]) for row in connection.execute("PRAGMA table_info(recordings)")]
     if "path" not in names or "start_time" not in names:
         raise RecorderDatabase(rules.database, "it has no table 'recordings' like Frigate's")
     return names
@@ -88,9 +110,9 @@ def _has(connection: sqlite3.Connection, path: str) -> bool:
     return connection.execute("SELECT 1 FROM recordings WHERE path = ?", (path,)).fetchone() is not None
 
 
-def _row(own: FrigateRules, one: Filled, columns: list[str]) -> dict[str, object]:
+def _row(own: FrigateRules, one: Filled, peer_row: dict[str, object] | None, columns: list[str]) -> dict[str, object]:
     """Return the row for one segment: the peer's, with this server's path and camera and an id of its own."""
-    values = _peer_row(one) or {
+    values = peer_row or {
         "start_time": one.start / SECOND,
         "end_time": one.end / SECOND,
         "duration": (one.end - one.start) / SECOND,
@@ -105,12 +127,7 @@ def _row(own: FrigateRules, one: Filled, columns: list[str]) -> dict[str, object
     return {name: value for name, value in {**values, **ours}.items() if name in columns}
 
 
-def _peer_row(one: Filled) -> dict[str, object] | None:
-    if one.peer is None:
-        return None
-    with closing(_connect(one.peer, write=False)) as connection:
-        columns = _columns(connection, one.peer)
-        row = connection.execute(
-            "SELECT * FROM recordings WHERE path = ?", (_path(one.peer, one.source_path),)
-        ).fetchone()
-    return None if row is None else dict(zip(columns, row, strict=True))
+def _peer_row(connection: sqlite3.Connection, peer: FrigateRules, one: Filled) -> dict[str, object] | None:
+    cursor = connection.execute("SELECT * FROM recordings WHERE path = ?", (_path(peer, one.source_path),))
+    row = cursor.fetchone()
+    return None if row is None else dict(zip((column[0] for column in cursor.description), row, strict=True))

@@ -1,7 +1,8 @@
 """Kerberos agent: one flat folder, everything in the name, renamed with its duration when it is closed.
 
 Source (read in the agent's code): `<epoch s>_<digits>-<ms>_<name>_<region>_<token>_<duration ms>.mp4`; the milliseconds
-are not padded (`3-474`, `2-74`); while open the duration is empty (continuous) or missing. With encryption the file is
+are not padded (`3-474`, `2-74`); while open the name ends in `_0_.mp4` (continuous) or `_0.mp4` (on motion), and one
+that never got a picture keeps it. With encryption the file is
 **rewritten in place after the rename**, so a closed name must also rest before it is final. Older agents wrote six
 digits of microseconds in that place, and a token where the duration is now.
 """
@@ -40,10 +41,10 @@ class Kerberos(PatternLayout):
             "%s_{digits}-{fraction}_{camera}_{region}_{token}_{last}.mp4",
             bodies={
                 "digits": r"\d",
-                "fraction": r"\d{1,6}",
+                "fraction": r"0|[1-9]\d{0,5}",
                 "region": r"\d+-\d+-\d+-\d+",
                 "token": r"-?\d+",
-                "last": r"\d+",
+                "last": r"\d{1,10}",
             },
         )
         return cls(traits, [pattern], "UTC")
@@ -58,6 +59,8 @@ class Kerberos(PatternLayout):
             return None
         if len(fraction) > _MILLISECOND_DIGITS:
             return named._replace(stamp=Stamp(named.stamp.us + int(fraction), local=False))
+        if not int(named.fields["last"]):
+            return None  # still open
         return named._replace(
             stamp=Stamp(named.stamp.us + int(fraction) * 1000, local=False), duration=int(named.fields["last"]) * 1000
         )
@@ -69,12 +72,8 @@ class Kerberos(PatternLayout):
         second, micros = divmod(named.stamp.us, SECOND)
         old = len(named.fields.get("fraction", "")) > _MILLISECOND_DIGITS
         fraction = str(micros if old else micros // 1000)
-        fields = {
-            "region": "0-0-0-0",
-            "token": "-1",
-            "last": "" if named.duration is None else str(named.duration // 1000),
-            **named.fields,
-            "digits": str(len(fraction)),
-            "fraction": fraction,
-        }
+        fields = {"region": "0-0-0-0", "token": "-1", **named.fields}
+        fields |= {"digits": str(len(fraction)), "fraction": fraction}
+        if named.duration is not None:
+            fields.setdefault("last", str(named.duration // 1000))
         return super().write(named._replace(stamp=Stamp(second * SECOND, local=False), fields=fields))

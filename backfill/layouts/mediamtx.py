@@ -52,9 +52,11 @@ def below_root(record_path: str) -> str:
 
 
 def to_pattern(record_path: str) -> str:
-    """Return MediaMTX's template as one of ours."""
+    """Return MediaMTX's template as one of ours. Raises ValueError for what it cannot say."""
     if "{" in record_path or "}" in record_path:
         raise ValueError(f"recordPath {record_path!r} has braces, which are not supported")
+    if "%path" not in record_path:
+        raise ValueError(f"recordPath {record_path!r} has no %path")
     unknown = re.search(r"%(?!path|[YmdHMSfzs])(.?)", record_path)
     if unknown:
         raise ValueError(f"recordPath {record_path!r} has the unknown variable '%{unknown[1]}'")

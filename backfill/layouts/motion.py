@@ -19,7 +19,6 @@ DEFAULT_MOVIE_FILENAME = "%v-%Y%m%d%H%M%S"
 _SPECIFIERS = {
     "v": "{event}",
     "q": "{frame}",
-    "t": "{camera}",
     "$": "{camera}",
     "D": "{changed}",
     "N": "{noise}",
@@ -37,19 +36,25 @@ _SUFFIXES = ("mkv", "mp4", "avi", "mov", "flv", "webm", "3gp")
 
 
 def to_pattern(movie_filename: str) -> str:
-    """Return motion's template as one of ours. Raises ValueError for a specifier that holds no known value."""
+    """Return motion's template as one of ours. Raises ValueError for a specifier that holds no known value.
+
+    The camera is its name (`%$`), or where names do not hold that its number (`%t`).
+    """
+    number = "{number}" if "%$" in movie_filename else "{camera}"
 
     def translate(match: re.Match[str]) -> str:
         code = match[1]
         if code in "YymdHMSs":
             return f"%{code}"
+        if code == "t":
+            return number
         if code in _SPECIFIERS:
             return _SPECIFIERS[code]
         raise ValueError(f"movie_filename {movie_filename!r} has the specifier '%{code}', which is not supported")
 
     if "{" in movie_filename:
         raise ValueError(f"movie_filename {movie_filename!r} has braces, which are not supported")
-    return re.sub(r"%(.)", translate, movie_filename)
+    return re.sub(r"%(.)", translate, movie_filename.lstrip("/"))
 
 
 class Motion(PatternLayout):
@@ -71,7 +76,7 @@ class Motion(PatternLayout):
             joint=2 * SECOND,
             fill="tree",
             staging_inside=True,
-            local=True,
+            local="%s" not in name,
         )
         return cls(traits, [PathPattern(name, camera=camera, bodies={"suffix": one_of(_SUFFIXES)})], storage.zone)
 

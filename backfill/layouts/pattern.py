@@ -7,7 +7,7 @@ Fields: `%Y %y %m %d %H %M %S` digits of a clock, `%f` microseconds (six digits)
 epoch seconds, `{ms}` and `{us}` epoch milliseconds and microseconds, `{duration_ms}` and `{duration_s}` the length,
 `{end_s}` and `{end_ms}` the end, `{camera}`, `{camera*}` (may contain `/`), `{stream}`. Any other `{word}` matches
 anything but `/` and is kept, so that the same path can be written again; `{suffix}` is the container's by custom. A
-field that occurs twice must say the same twice.
+field that occurs twice must say the same twice. No field matches a hidden file or folder, nor a control character.
 """
 
 import re
@@ -28,15 +28,19 @@ _BODIES = {
     "%M": r"\d{2}",
     "%S": r"\d{2}",
     "%f": r"\d{6}",
-    "%z": r"Z|[+-]\d{4}",
-    "%s": r"\d{9,11}",
-    "ms": r"\d{12,14}",
-    "us": r"\d{15,17}",
-    "duration_ms": r"\d+",
-    "duration_s": r"\d+",
-    "end_s": r"\d{9,11}",
-    "end_ms": r"\d{12,14}",
+    "%z": r"Z|[+-](?:0\d|1[0-4])[0-5]\d",
+    "%s": r"[1-9]\d{8,9}",
+    "ms": r"[1-9]\d{11,12}",
+    "us": r"[1-9]\d{14,15}",
+    "duration_ms": r"\d{1,12}",
+    "duration_s": r"\d{1,9}",
+    "end_s": r"[1-9]\d{8,9}",
+    "end_ms": r"[1-9]\d{11,12}",
 }
+"""What digits a field takes. All are capped: a name is nobody's promise, and what it says must fit the ledger."""
+
+_LETTER = r"[^/\x00-\x1f\x7f]"
+_YEARS = range(1970, 2200)
 
 
 def one_of(words: Sequence[str]) -> str:
@@ -51,7 +55,9 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 @lru_cache(maxsize=1024)
 def _day_us(year: str, month: str, day: str) -> int:
-    """Return midnight of a date in microseconds. Raises ValueError for a date that does not exist."""
+    """Return midnight of a date in microseconds. Raises ValueError for a date that does not or cannot exist."""
+    if int(year) not in _YEARS:
+        raise ValueError(f"no recorder wrote in {year}")
     return (date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY) * DAY
 
 
@@ -64,7 +70,7 @@ class PathPattern:
         bodies: regular expressions of single fields, where "anything but `/`" is too wide.
         clock_is_utc: whether digits without `%z` are UTC rather than local.
 
-    Raises ValueError if the pattern can tell no camera or has an unknown `%` code.
+    Raises ValueError if the pattern can tell no camera, is no relative path, or has what is no field.
     """
 
     def __init__(
@@ -84,16 +90,28 @@ class PathPattern:
         fields = {field for _, field in self._parts}
         if "camera" not in fields and not camera:
             raise ValueError(f"pattern {pattern!r} has no {{camera}} and no camera is configured for it")
-        self._has_clock = {"%m", "%d", "%H", "%M", "%S"} <= fields and ("%Y" in fields or "%y" in fields)
+        if "camera" in fields and camera:
+            raise ValueError(f"pattern {pattern!r} has a {{camera}}; the configured camera {camera!r} would not count")
+        has_year = "%Y" in fields or "%y" in fields
+        self._has_clock = has_year and {"%m", "%d", "%H", "%M", "%S"} <= fields
         self._has_epoch = bool(fields & {"%s", "ms", "us"})
         if not self._has_epoch and fields & {"%H", "%M", "%S"} and not self._has_clock:
             raise ValueError(f"pattern {pattern!r} has a time of day but not a whole date and time")
+        timeless = not (self._has_clock or self._has_epoch)
+        self._has_day = timeless and has_year and {"%m", "%d"} <= fields
         self._fields = fields
-        self._kept = tuple(
-            sorted(field for field in fields if field and field not in _BODIES and field not in ("camera", "stream"))
-        )
+        kept = {field for field in fields if field and field not in _BODIES and field not in ("camera", "stream")}
+        if timeless:
+            kept |= fields & _CLOCK  # no stamp to write them from
+        self._kept = tuple(sorted(kept))
 
     def _compile(self, pattern: str) -> str:
+        literals = _TOKEN.sub("", pattern)
+        stray = next((letter for letter in "{}%" if letter in literals), None)
+        if stray:
+            raise ValueError(f"pattern {pattern!r} has a {stray!r} that belongs to no field")
+        if any(part in ("", ".", "..") for part in pattern.split("/")):
+            raise ValueError(f"pattern {pattern!r} is not a relative path")
         regex, at, seen = "", 0, set()
         for token in _TOKEN.finditer(pattern):
             literal = pattern[at : token.start()]
@@ -101,11 +119,12 @@ class PathPattern:
             field = f"%{token['code']}" if token["code"] else token["field"]
             if token["code"] and field not in _BODIES:
                 raise ValueError(f"pattern {pattern!r} has the unknown code {field!r}")
-            group = "g_" + field.replace("%", "pct_")
+            group = _group(field)
             if field in seen:
                 regex += f"{re.escape(literal)}(?P={group})"
             else:
-                body = self._bodies.get(field) or (r"[^/].*?" if token["deep"] else r"[^/]+?")
+                begins = not pattern[: token.start()].rpartition("/")[2]
+                body = self._bodies.get(field) or _free(begins=begins, deep=bool(token["deep"]))
                 regex += f"{re.escape(literal)}(?P<{group}>{body})"
             seen.add(field)
             self._parts.append((literal, field))
@@ -120,6 +139,7 @@ class PathPattern:
         groups = match.groupdict()
         try:
             stamp = self._stamp(groups)
+            day = self._day(groups)
         except ValueError:
             return None
         return Named(
@@ -127,7 +147,8 @@ class PathPattern:
             stream=groups.get("g_stream") or "",
             stamp=stamp,
             duration=self._duration(groups, stamp),
-            fields={field: groups["g_" + field] for field in self._kept},
+            fields={field: groups[_group(field)] for field in self._kept},
+            day=day,
         )
 
     def _stamp(self, groups: dict[str, str]) -> Stamp | None:
@@ -140,16 +161,19 @@ class PathPattern:
             return Stamp(int(groups["g_us"]), local=False)
         if not self._has_clock:
             return None
-        year = groups.get("g_pct_Y") or f"20{groups['g_pct_y']}"
+        year = _year(groups)
         hour, minute, second = int(groups["g_pct_H"]), int(groups["g_pct_M"]), int(groups["g_pct_S"])
         if hour > 23 or minute > 59 or second > 60:  # 60: a leap second, read as the next second
-            return None
+            raise ValueError("no such time of day")
         clock = _day_us(year, groups["g_pct_m"], groups["g_pct_d"])
         clock += hour * HOUR + minute * MINUTE + second * SECOND + micros
         offset = groups.get("g_pct_z")
         if offset:
             return Stamp(clock - _offset_us(offset), local=False)
         return Stamp(clock, local=not self._utc)
+
+    def _day(self, groups: dict[str, str]) -> int | None:
+        return _day_us(_year(groups), groups["g_pct_m"], groups["g_pct_d"]) if self._has_day else None
 
     def _duration(self, groups: dict[str, str], stamp: Stamp | None) -> int | None:
         if "duration_ms" in self._fields:
@@ -174,7 +198,7 @@ class PathPattern:
             path += literal
             if field:
                 value = values.get(field) or named.fields.get(field)
-                if not value:
+                if value is None:
                     raise Unplaceable(f"a name like {self.pattern} needs {field!r}")
                 path += value
         return path
@@ -206,6 +230,23 @@ class PathPattern:
         for code in _CLOCK - {"%z"}:
             values[code] = clock.strftime(code)
         return values
+
+
+def _group(field: str) -> str:
+    """Return the name of a field's group in the regular expression."""
+    return "g_" + field.replace("%", "pct_")
+
+
+def _free(*, begins: bool, deep: bool) -> str:
+    """Return the regular expression of a field that may be any word; `begins`: a path component begins with it."""
+    word = f"{_LETTER}+?"
+    if deep:
+        word += rf"(?:/(?!\.){_LETTER}+?)*?"
+    return rf"(?!\.){word}" if begins else word
+
+
+def _year(groups: dict[str, str]) -> str:
+    return groups.get("g_pct_Y") or f"20{groups['g_pct_y']}"
 
 
 def _offset_us(offset: str) -> int:

@@ -35,27 +35,28 @@ def available() -> list[str]:
 
 
 def layout_class(name: str) -> type[Layout]:
-    """Return the class of layout `name`. Raises KeyError."""
+    """Return the class of layout `name`. Raises KeyError if there is none, ValueError if it cannot be loaded."""
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
         found: type[Layout] = getattr(import_module(module), attribute)
         return found
-    loaded: type[Layout] = _third_party()[name].load()
+    point = _third_party()[name]
+    try:
+        loaded: type[Layout] = point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist else point.value
+        raise ValueError(f"layout {name!r} of {package} cannot be loaded: {error!r}") from error
     return loaded
 
 
 def build(storage: StorageSettings, server: str) -> Layout:
     """Return the layout of a configured storage. Raises ConfigInvalid."""
     where = f"for storage {storage.name!r} of server {server!r}"
-    try:
-        kind = layout_class(storage.layout)
-    except KeyError:
+    if storage.layout not in _BUILT_IN and storage.layout not in _third_party():
         near = difflib.get_close_matches(storage.layout, available(), n=1)
         guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigInvalid(
-            where, f"unknown layout {storage.layout!r}{guess}; known: {', '.join(available())}"
-        ) from None
+        raise ConfigInvalid(where, f"unknown layout {storage.layout!r}{guess}; known: {', '.join(available())}")
     try:
-        return kind.from_settings(storage)
+        return layout_class(storage.layout).from_settings(storage)
     except ValueError as error:
         raise ConfigInvalid(where, str(error)) from None

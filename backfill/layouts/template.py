@@ -25,6 +25,7 @@ class Template(PatternLayout):
         if rules is None:
             raise ValueError("layout \"template\" needs a [template] table with a 'pattern'")
         end = EndRule(rules.end)
+        epoch = any(code in rules.pattern for code in ("%z", "%s", "{ms}", "{us}"))
         pattern = PathPattern(
             rules.pattern, camera=storage.options.get("camera", ""), bodies={"suffix": one_of(_SUFFIXES)}
         )
@@ -32,6 +33,8 @@ class Template(PatternLayout):
             field in rules.pattern for field in ("{duration_ms}", "{duration_s}", "{end_s}", "{end_ms}")
         ):
             raise ValueError('end = "name" needs {duration_ms}, {duration_s}, {end_s} or {end_ms} in the pattern')
+        if not epoch and ("{end_s}" in rules.pattern or "{end_ms}" in rules.pattern):
+            raise ValueError("{end_s} and {end_ms} need a start that is no local time: %z, %s, {ms} or {us}")
         if end is EndRule.NEXT and rules.segment is None:
             raise ValueError("end = \"next\" needs the nominal length in 'segment'")
         has_time = any(code in rules.pattern for code in ("%S", "%M", "%s", "{ms}", "{us}"))
@@ -48,6 +51,6 @@ class Template(PatternLayout):
             blur=SECOND // 5 if any(code in rules.pattern for code in ("%f", "{ms}", "{us}")) else SECOND,
             fill=rules.fill,
             name_step=1 if "%f" in rules.pattern or "{us}" in rules.pattern else SECOND,
-            local=not any(code in rules.pattern for code in ("%z", "%s", "{ms}", "{us}")),
+            local=not epoch,
         )
         return cls(traits, [pattern], storage.zone)

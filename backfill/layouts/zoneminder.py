@@ -3,15 +3,15 @@
 Source (read in its code, measured on 1.36.33): Medium `<monitor>/%Y-%m-%d/<event>/<event>-video.mp4`, Deep
 `<monitor>/%y/%m/%d/%H/%M/%S/<event>-video.mp4` with a symbolic link `.<event>` in the day's folder, Shallow
 `<monitor>/<event>/<event>-video.mp4`; one server may mix them. Local time. mvhd.duration stays 0 for ever, `mfra` at
-the end tells a closed file; newer versions write `incomplete.*` first. Event ids are per database, so another server's
-event has no free place in the tree, and `zmaudit` deletes folders without a row: the side folder is the safe place,
-`zmrecover.pl` (which goes by mtime and duration) the way from there.
+the end tells a closed file; 1.37 and later write `incomplete.*` first and end in `-video.<codec>.<container>`. Event
+ids are per database, so another server's event has no free place in the tree, and `zmaudit` deletes folders without a
+row: the side folder is the safe place, `zmrecover.pl` (which goes by mtime and duration) the way from there.
 """
 
 from typing import Self
 
 from backfill.layouts.base import EndRule, StartRule, Traits
-from backfill.layouts.pattern import PathPattern
+from backfill.layouts.pattern import PathPattern, one_of
 from backfill.layouts.patterned import PatternLayout, refuse_unknown_options
 from schema.settings import StorageSettings
 from schema.spans import SECOND
@@ -36,9 +36,7 @@ class ZoneMinder(PatternLayout):
             after="zmrecover.pl on the side folder, after giving each event a new id",
             local=True,
         )
-        patterns = [
-            PathPattern("{camera}/%y/%m/%d/%H/%M/%S/{event}-video.mp4"),
-            PathPattern("{camera}/{day}/{event}/{event}-video.mp4"),
-            PathPattern("{camera}/{event}/{event}-video.mp4"),
-        ]
+        bodies = {"event": r"\d+", "codec": r"(?:\.[a-z0-9]+)?", "suffix": one_of(("mp4", "mkv", "webm"))}
+        folders = ("{camera}/%y/%m/%d/%H/%M/%S", "{camera}/%Y-%m-%d/{event}", "{camera}/{event}")
+        patterns = [PathPattern(f"{folder}/{{event}}-video{{codec}}.{{suffix}}", bodies=bodies) for folder in folders]
         return cls(traits, patterns, storage.zone)

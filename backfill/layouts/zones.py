@@ -12,7 +12,7 @@ from backfill.layouts.base import Stamp
 from schema.spans import MINUTE
 
 _QUARTER = 15 * MINUTE
-"""Every zone changes its offset at a quarter of an hour of local time."""
+"""Every zone changes its offset at a quarter of an hour of local time; before 2023 a few did so a minute later."""
 
 _BELIEVABLE = 25 * MINUTE
 """How far a file's last write may be from the end that a candidate implies, and still decide for it."""
@@ -22,22 +22,25 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=8192)
-def _offsets(zone: ZoneInfo, quarter: int) -> tuple[int, ...]:
-    """Return the UTC offsets in microseconds that local time `quarter` can have: none, one or two."""
+def _offsets(zone: ZoneInfo, quarter: int) -> tuple[int, int]:
+    """Return the UTC offsets in microseconds before and after the change that local time `quarter` lies in.
+
+    Equal: there is no change. The first larger: the clock was put back, the quarter came twice. The second larger: the
+    clock was put forward over it.
+    """
     clock = _EPOCH + timedelta(microseconds=quarter * _QUARTER)
-    first = clock.replace(tzinfo=zone, fold=0).utcoffset()
-    second = clock.replace(tzinfo=zone, fold=1).utcoffset()
-    assert first is not None and second is not None
-    if first == second:
-        return (first // _MICROSECOND,)
-    if first > second:  # the clock was put back: this quarter came twice
-        return (first // _MICROSECOND, second // _MICROSECOND)
-    return ()  # the clock was put forward over it
+    before = clock.replace(tzinfo=zone, fold=0).utcoffset()
+    after = clock.replace(tzinfo=zone, fold=1).utcoffset()
+    assert before is not None and after is not None
+    return before // _MICROSECOND, after // _MICROSECOND
 
 
 def candidates(local: int, zone: ZoneInfo) -> list[int]:
     """Return every UTC time whose local digits are `local`, earliest first."""
-    return [local - offset for offset in _offsets(zone, local // _QUARTER)]
+    before, after = _offsets(zone, local // _QUARTER)
+    if before == after:
+        return [local - before]
+    return [local - before, local - after] if before > after else []
 
 
 def resolve(stamp: Stamp, zone: ZoneInfo, written_start: int | None) -> tuple[int, bool]:
@@ -52,12 +55,13 @@ def resolve(stamp: Stamp, zone: ZoneInfo, written_start: int | None) -> tuple[in
         return possible[0], True
     if not possible:
         # No clock in this zone ever showed it: the zone is wrong, or the clock was. Read it with the offset before.
-        before = _offsets(zone, stamp.us // _QUARTER - 8)
-        return stamp.us - (before[0] if before else 0), False
+        return stamp.us - _offsets(zone, stamp.us // _QUARTER)[0], False
     if written_start is None:
         return possible[0], False
-    best = min(possible, key=lambda us: abs(us - written_start))
-    return best, abs(best - written_start) <= _BELIEVABLE
+    best, other = sorted(possible, key=lambda us: abs(us - written_start))
+    # Half way between the two nothing is settled; where the clock goes back half an hour, half way is not far.
+    apart = abs(other - best)
+    return best, abs(best - written_start) <= min(_BELIEVABLE, apart * 5 // 12)
 
 
 def to_local(us: int, zone: ZoneInfo) -> int:

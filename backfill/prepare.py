@@ -1,0 +1,98 @@
+"""Before a fill moves anything: are the disks there and the right ones, is no other fill at them, and what fits?
+
+Rule: an empty mount point or a foreign disk is never filled. A storage that cannot be filled now does not keep the
+others from it.
+"""
+
+import contextlib
+from collections.abc import Mapping
+
+from backfill.plan import refuse, within_space
+from backfill.site import Site
+from backfill.staging import Staging
+from backfill.storage import Storage
+from schema.errors import (
+    AlreadyRunning,
+    OperatorError,
+    PermissionMissing,
+    StagingUnusable,
+    StorageAway,
+    StorageSwapped,
+)
+from schema.ledger import Ledger
+from schema.values import Plan, Refusal, Refused, Task
+
+_NOT_NOW = (AlreadyRunning, PermissionMissing, StagingUnusable, StorageAway, StorageSwapped)
+
+
+def lock(
+    plan: Plan, site: Site, ledger: Ledger, held: contextlib.ExitStack
+) -> tuple[dict[int, Staging], list[Refused]]:
+    """Return the staging of every storage the plan fills, locked until `held` closes, and what cannot go anywhere.
+
+    Raises the first storage's error if none can be filled.
+    """
+    stagings: dict[int, Staging] = {}
+    problems: dict[int, OperatorError] = {}
+    for storage_id in sorted({task.storage_id for task in plan.tasks}):
+        storage = site.storage(storage_id)
+        try:
+            _check_disk(storage, site, ledger)
+            staging = Staging(storage)
+            held.enter_context(staging.locked())
+        except _NOT_NOW as error:
+            problems[storage_id] = error
+            continue
+        if storage.origin is not None:
+            ledger.note_storage(storage_id, identity=storage.check_identity(ledger.storage_note(storage_id)[0]))
+        stagings[storage_id] = staging
+    if problems and not stagings:
+        raise next(iter(problems.values()))
+    unready = [
+        refuse(task, Refusal.WRITE_FAILED, str(problems[task.storage_id]))
+        for task in plan.tasks
+        if task.storage_id in problems
+    ]
+    return stagings, unready
+
+
+def _check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
+    """Raise StorageAway or StorageSwapped unless the disk the plan was made for is there.
+
+    A side store is made when it is first needed: until then the disk of the recorder it is for must be there, and
+    afterwards its own.
+    """
+    known = ledger.storage_note(storage.id)[0]
+    if storage.origin is not None:
+        home = next(main for (main, _), side in site.side.items() if side.id == storage.id)
+        _check_disk(site.storage(home), site, ledger)
+    if storage.origin is None or known:
+        storage.check_present()
+        storage.check_identity(known)
+
+
+def fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[list[Task], list[Refused]]:
+    """Return the tasks whose source is there and that free space allows, in order, and the others with the reason.
+
+    Tasks into storages that have no staging are neither.
+    """
+    away: dict[int, str] = {}
+    for storage_id in {task.source.storage_id for task in plan.tasks}:
+        try:
+            site.storage(storage_id).check_present()
+        except OperatorError as error:
+            away[storage_id] = str(error)
+    tasks = [task for task in plan.tasks if task.storage_id in stagings]
+    left_out = [
+        refuse(task, Refusal.SOURCE_AWAY, away[task.source.storage_id])
+        for task in tasks
+        if task.source.storage_id in away
+    ]
+    kept: set[int] = set()
+    for storage_id, staging in stagings.items():
+        mine = [task for task in tasks if task.storage_id == storage_id and task.source.storage_id not in away]
+        here = sum(staging.held(task) for task in mine)  # of an earlier run: needs no space any more
+        fits, rest = within_space(mine, staging.free() + here - site.settings.fill.reserve)
+        kept.update(id(task) for task in fits)
+        left_out += rest
+    return [task for task in tasks if id(task) in kept], left_out
