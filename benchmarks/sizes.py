@@ -1,0 +1,56 @@
+"""How large everything is: the sizes that the figures stand for, and small ones that only show that it runs."""
+
+from dataclasses import dataclass
+
+from benchmarks.data import KIB, MIB, Shape
+
+_STUB = 2 * KIB
+"""The smallest file that is still a recording; an archive of 200,000 of them fits on any disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Everything that differs between a full and a quick run."""
+
+    large: Shape
+    small: Shape
+    archive: Shape
+    archive_tenth: Shape
+    resume: Shape
+    segments: int
+    segments_tenth: int
+    rounds: int
+    """At most; a case ends earlier when its time is up."""
+
+
+def _hole(files: int, size: int, cameras: int = 1) -> Shape:
+    """Return a short archive with a missing hour of so many files."""
+    return Shape(cameras=cameras, hours=3, per_hour=20, size=_STUB, lost_per_hour=files // cameras, lost_size=size)
+
+
+def _archive(files: int, size: int) -> Shape:
+    """Return an archive of about so many files that lacks an hour of 200, of 50 from each of four cameras."""
+    return Shape(cameras=4, hours=files // 200 + 1, per_hour=50, size=_STUB, lost_per_hour=50, lost_size=size)
+
+
+FULL = Sizes(
+    large=_hole(16, 128 * MIB),
+    small=_hole(1000, 2 * MIB, cameras=5),
+    archive=_archive(200_000, MIB),
+    archive_tenth=_archive(20_000, MIB),
+    resume=_hole(1, 1024 * MIB),
+    segments=1_000_000,
+    segments_tenth=100_000,
+    rounds=7,
+)
+
+QUICK = Sizes(
+    large=_hole(2, 8 * MIB),
+    small=_hole(20, 256 * KIB, cameras=5),
+    archive=_archive(2_000, 16 * KIB),
+    archive_tenth=_archive(600, 16 * KIB),
+    resume=_hole(1, 16 * MIB),
+    segments=10_000,
+    segments_tenth=4_000,
+    rounds=1,
+)

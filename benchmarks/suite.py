@@ -1,0 +1,129 @@
+"""Which parts there are and in what order they run; each cleans up behind itself."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import measure
+from benchmarks.cases import Task, compare, half_there
+from benchmarks.data import Shape
+from benchmarks.document import Case, Figure
+from benchmarks.pair import Pair
+from benchmarks.peers import COPY, FILL, FILL_PROCESS, READBACK, RESUME, SEARCH, Peer
+from benchmarks.sizes import Sizes
+
+MINUTE = 60
+FRIGATE = 10
+"""Seconds that its segments last."""
+
+PARTS = ("large", "small", "hour", "resume", "scan", "ledger")
+
+
+class Suite:
+    """One run: what was measured so far."""
+
+    def __init__(self, folder: Path, sizes: Sizes, rounds: int, *, keep: bool, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._sizes = sizes
+        self._rounds = rounds
+        self._keep = keep
+        self._say = say
+        self.cases: list[Case] = []
+        self.figures: list[Figure] = []
+        self.absent: list[str] = []
+
+    def run(self, parts: Sequence[str]) -> None:
+        """Run `parts` in the order of PARTS."""
+        if "large" in parts:
+            shape = self._sizes.large
+            self._copies("large", shape, _files(shape), (*COPY, *READBACK))
+        if "small" in parts:
+            shape = self._sizes.small
+            self._copies("small", shape, _files(shape), COPY)
+        if "hour" in parts or "scan" in parts:
+            self._archive(scan="scan" in parts, hour="hour" in parts)
+        if "resume" in parts:
+            shape = self._sizes.resume
+            title = f"half of a file of {shape.lost_size // 2**20:,} MiB is here already"
+            pair = self._pair("resume", shape)
+            self._compare(pair, Task(name="resume", title=title, peers=RESUME, seconds=25, prepare=half_there))
+            self._drop(pair)
+        if "ledger" in parts:
+            self._ledger()
+
+    def _copies(self, name: str, shape: Shape, title: str, peers: tuple[Peer, ...]) -> None:
+        pair = self._pair(name, shape)
+        self._compare(pair, Task(name=name, title=title, peers=peers, seconds=60))
+        self._drop(pair)
+
+    def _archive(self, *, scan: bool, hour: bool) -> None:
+        """Scan a large archive; find and fetch its missing hour, and that of one a tenth as large."""
+        large, tenth = self._sizes.archive, self._sizes.archive_tenth
+        pair = self._pair("hour", large, scan=scan)
+        if hour:
+            title = f"{_files(large)}, missing in an archive of {_number(large):,} files"
+            note = (
+                f"the loop is told where the hour is; {FILL.who} runs inside a service, {FILL_PROCESS.who} as a command"
+            )
+            self._compare(pair, Task(name="hour", title=title, peers=SEARCH, seconds=40, notes=(note,)))
+        self._drop(pair)
+        if hour:
+            pair = self._pair("hour-tenth", tenth)
+            title = f"the same in an archive of {_number(tenth):,} files"
+            task = Task(name="hour-tenth", title=title, peers=(FILL,), seconds=10)
+            self._compare(pair, task)
+            self._drop(pair)
+
+    def _ledger(self) -> None:
+        """Take in made-up segments and plan: as many a camera as minutes, and once as Frigate cuts them."""
+        sizes = self._sizes
+        for name, segments, length in (
+            ("", sizes.segments, MINUTE),
+            (", tenth", sizes.segments_tenth, MINUTE),
+            (", short", sizes.segments_tenth, FRIGATE),
+        ):
+            self._say(f"ledger: {segments:,} segments of {length} s")
+            folder = self._folder / f"ledger-{segments}-{length}"
+            folder.mkdir()
+            command = measure.worker("ledger", str(folder), str(segments), str(length))
+            told = measure.run(command, written=folder, syncs=True, works=True).told
+            among = f"{told['segments']:,} segments of {length} s"
+            hour = f"one missing hour of 50 cameras, {told['tasks']:,} to fetch, out of {among}"
+            self._figure(f"intake{name}", told["intake"], "segments/s", f"ledger intake of {among}")
+            self._figure(f"first survey{name}", told["first_survey"], "s", f"first survey after intake of {among}")
+            self._figure(f"survey{name}", told["survey"], "s", f"survey of {among}")
+            self._figure(f"planning{name}", told["survey"] + told["plan"], "s", f"survey and plan: {hour}")
+
+    def _pair(self, name: str, shape: Shape, *, scan: bool = False) -> Pair:
+        self._say(f"{name}: writing and scanning {_number(shape) + shape.lost_files:,} files, twice")
+        pair = Pair(self._folder / name, shape)
+        scans = pair.make()
+        if scan:
+            slowest = max(scans, key=lambda one: float(one["first"]))
+            files = f"{slowest['files']:,} files"
+            self._figure("first scan", slowest["first"], "s", f"first scan of {files}, the slower of two storages")
+            again = max(one["again"] for one in scans)
+            listed = max(one["listed_again"] for one in scans)
+            self._figure("rescan", again, "s", f"rescan of the unchanged {files}, {listed} folders listed")
+        return pair
+
+    def _drop(self, pair: Pair) -> None:
+        if not self._keep:
+            pair.drop()
+
+    def _compare(self, pair: Pair, task: Task) -> None:
+        case, absent = compare(pair, task, self._rounds, self._say)
+        self.cases.append(case)
+        self.absent += [sentence for sentence in absent if sentence not in self.absent]
+
+    def _figure(self, name: str, value: float, unit: str, title: str) -> None:
+        self.figures.append(Figure(name=name, value=value, unit=unit, title=title))
+
+
+def _number(shape: Shape) -> int:
+    """Return how many files the archive has beside the missing hour."""
+    return shape.cameras * shape.per_hour * (shape.hours - 1)
+
+
+def _files(shape: Shape) -> str:
+    size = f"{shape.lost_size / 2**20:g} MiB"
+    return f"{shape.lost_files:,} files of {size}"

@@ -1,0 +1,205 @@
+"""The benchmarks run, measure everyone who is here, prove our fills, say who is absent, and leave nothing behind.
+
+No test here looks at a time: what counts is that a figure cannot come from a fill that was wrong, that nobody is left
+out in silence, and that a run that is broken off cleans up.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks import data, peers
+from benchmarks.document import Case, Document, Figure, Row
+from benchmarks.pair import Pair
+from benchmarks.suite import PARTS
+from benchmarks.targets import judge
+
+CHECKOUT = Path(__file__).parents[2]
+SHAPE = data.Shape(cameras=2, hours=3, per_hour=4, size=2048, lost_per_hour=6, lost_size=70_000)
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+
+
+def document(folder: Path, *arguments: str, path: str | None = None) -> Document:
+    """Run a quick benchmark and return its JSON."""
+    work = folder / "work"
+    work.mkdir()
+    file = folder / "result.json"
+    environment = os.environ if path is None else {**os.environ, "PATH": path}
+    subprocess.run(
+        command("--quick", "--dir", work, "--json", file, *arguments),
+        cwd=CHECKOUT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
+    assert list(work.iterdir()) == [], "the recordings are still there"
+    return msgspec.json.decode(file.read_bytes(), type=Document)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    """One quick run of everything."""
+    return document(tmp_path_factory.mktemp("benchmarks"))
+
+
+@pytest.mark.slow
+def test_a_quick_run_measures_every_part(quick: Document) -> None:
+    assert quick.quick
+    assert {case.name for case in quick.cases} == {"large", "small", "hour", "hour-tenth", "resume"}
+    assert {"first scan", "rescan", "intake", "planning", "planning, tenth"} <= {one.name for one in quick.figures}
+    assert set(PARTS) == {"large", "small", "hour", "resume", "scan", "ledger"}
+
+
+@pytest.mark.slow
+def test_every_fill_of_ours_is_what_its_source_is(quick: Document) -> None:
+    ours = [row for case in quick.cases for row in case.rows if row.who.startswith(peers.OURS)]
+    assert len(ours) == 7  # five cases, once with readback, once as a whole process
+    assert quick.verified
+    assert all(row.complete for row in ours)
+
+
+@pytest.mark.slow
+def test_everyone_is_measured_or_said_to_be_absent(quick: Document) -> None:
+    for case, wanted in (("large", peers.COPY), ("hour", peers.SEARCH), ("resume", peers.RESUME)):
+        rows = {row.who for found in quick.cases if found.name == case for row in found.rows}
+        for peer in wanted:
+            assert peer.who in rows or any(sentence.startswith(peer.who) for sentence in quick.absent)
+    assert all(row.durable >= row.seconds > 0 for case in quick.cases for row in case.rows)
+
+
+@pytest.mark.slow
+def test_a_resumed_fill_moves_no_verified_chunk_again(quick: Document) -> None:
+    resume = next(case for case in quick.cases if case.name == "resume")
+    ours = resume.row(peers.OURS)
+    assert ours is not None
+    assert ours.resent == 0
+
+
+@pytest.mark.slow
+def test_the_document_names_neither_this_machine_nor_its_folders(quick: Document) -> None:
+    text = msgspec.json.encode(quick).decode()
+    assert quick.machine.cores >= 1
+    assert str(CHECKOUT) not in text
+    assert "recorder-sync-benchmarks-" not in text
+
+
+def test_tools_that_are_not_installed_are_named(tmp_path: Path) -> None:
+    found = document(tmp_path, "--only", "large", path=str(tmp_path))
+    assert [sentence.partition(":")[0] for sentence in found.absent] == [
+        "rsync -a",
+        "rsync -a --fsync",
+        "rclone copy",
+        "cp -a",
+    ]
+    assert {row.who for case in found.cases for row in case.rows} == {
+        "recorder-sync",
+        "recorder-sync, readback",
+        "loop: read, write, fsync",
+        "loop: read, hash, write, fsync",
+    }
+
+
+def test_a_run_that_is_broken_off_cleans_up(tmp_path: Path) -> None:
+    with subprocess.Popen(command("--quick", "--dir", tmp_path), cwd=CHECKOUT, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        while b"round 1" not in (line := running.stderr.readline()):
+            assert line, "it ended before the first round"
+        running.send_signal(signal.SIGTERM)
+        running.stderr.read()
+        assert running.wait(60) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    """Two small trees, of which the second lacks an hour."""
+    made = Pair(tmp_path / "pair", SHAPE)
+    made.base.mkdir()
+    data.build(made.source, made.destination, SHAPE)
+    yield made
+    made.drop()
+
+
+def test_nothing_but_the_lost_hour_is_missing(pair: Pair) -> None:
+    source, destination = (
+        {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.mp4")}
+        for root in (pair.source, pair.destination)
+    )
+    missing = source.keys() - destination.keys()
+    assert len(missing) == SHAPE.lost_files
+    assert all(path.startswith(SHAPE.lost_folder) for path in missing)
+    assert all(source[path] == destination[path] for path in source.keys() & destination.keys())
+    assert {len(source[path]) for path in missing} == {SHAPE.lost_size}
+    assert len(set(source.values())) == len(source), "two recordings have the same content"
+
+
+def test_a_copy_that_differs_in_one_bit_is_not_complete(pair: Pair) -> None:
+    shutil.copytree(*pair.lost)
+    assert pair.complete(to_the_bit=True)
+    victim = sorted(pair.lost[1].rglob("*.mp4"))[3]
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    assert not pair.complete(to_the_bit=True)
+
+
+def test_a_copy_without_one_file_is_not_complete(pair: Pair) -> None:
+    shutil.copytree(*pair.lost)
+    next(pair.lost[1].rglob("*.mp4")).unlink()
+    assert not pair.complete(to_the_bit=False)
+
+
+def row(who: str, durable: float, ours: float, *, peak: float = 50) -> Row:
+    return Row(
+        who=who,
+        seconds=durable,
+        durable=durable,
+        durable_rounds=[durable],
+        rate=1,
+        ratio=durable / ours,
+        verifies="",
+        syncs=True,
+        peak_mib=peak,
+    )
+
+
+def case(name: str, *rows: Row) -> Case:
+    return Case(name=name, title="", files=1, size=1, rounds=1, rows=list(rows))
+
+
+def test_a_target_is_met_from_its_limit_on() -> None:
+    slow, fast = (
+        case("large", row(peers.OURS, 1, 1), row("rsync -a", other, 1), row(peers.LIMIT, 0.8, 1))
+        for other in (1.49, 1.5)
+    )
+    assert [target.met for target in judge([slow], [])] == [False, True, True]
+    assert [target.met for target in judge([fast], [])] == [True, True, True]
+
+
+def test_the_missing_hour_must_cost_the_same_in_a_tenth_of_the_archive() -> None:
+    hour = case("hour", row(peers.OURS, 1.3, 1.3))
+    for tenth, met in ((1.3, True), (1.09, True), (1.0, False), (1.7, False)):
+        found = judge([hour, case("hour-tenth", row(peers.OURS, tenth, tenth))], [])
+        assert [target.met for target in found] == [met, True], tenth
+
+
+def test_a_fill_that_takes_too_much_memory_misses_its_target() -> None:
+    found = judge([case("other", row(peers.OURS, 1, 1, peak=251), row("rclone copy", 1, 1, peak=900))], [])
+    assert [(target.measured, target.met) for target in found] == [("251 MiB", False)]
+
+
+def test_planning_is_judged_by_itself_and_against_a_tenth() -> None:
+    measured = {"planning": 0.09, "planning, tenth": 0.04}
+    figures = [Figure(name=name, value=value, unit="s", title="") for name, value in measured.items()]
+    assert [target.met for target in judge([], figures)] == [True, False]
