@@ -23,7 +23,7 @@ class Coverage:
     claimed: list[Span] = field(default_factory=list)
     """What the names of its own recorder claim beyond `own`: not to rely on, but worth fetching."""
     early: list[Span] = field(default_factory=list)
-    """Before each of its runs, what the first file may hold if it was named late; worth fetching once."""
+    """Before each of its runs, what the first file may hold if it was named late; see `hoped`."""
     filled: Mapping[str, list[Span]] = field(default_factory=dict)
     """Fetched, by the server it came from."""
     gone: list[Span] = field(default_factory=list)
@@ -34,18 +34,23 @@ class Coverage:
         """Everything that can be played here."""
         return merge(span for spans in (self.own, *self.filled.values()) for span in spans)
 
-    def offers(self, taken: Sequence[Span] = ()) -> list[Span]:
-        """Return what a peer may have recorded, when `taken` has been fetched from it already.
+    def with_more(self, other: "Coverage") -> "Coverage":
+        """Return this and what another storage of the same server holds."""
+        return Coverage(
+            own=merge([*self.own, *other.own]),
+            claimed=merge([*self.claimed, *other.claimed]),
+            early=merge([*self.early, *other.early]),
+            gone=merge([*self.gone, *other.gone]),
+            filled={
+                origin: merge([*self.filled.get(origin, ()), *other.filled.get(origin, ())])
+                for origin in sorted({*self.filled, *other.filled})
+            },
+        )
 
-        What a first file may hold before its name is offered until that file is here: no name can tell whether it did.
-        """
-        starts = [span.start for span in taken]
-
-        def here(moment: int) -> bool:
-            at = bisect_right(starts, moment)
-            return at > 0 and moment < taken[at - 1].end
-
-        return merge([*self.own, *self.claimed, *(span for span in self.early if not here(span.end))])
+    @property
+    def offered(self) -> list[Span]:
+        """What a peer may be asked for, by its names."""
+        return merge([*self.own, *self.claimed])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +116,9 @@ def find(
     window = rules.window
     if window.end <= window.start:
         return []
-    held = here.held
-    offers = {name: peer.offers(here.filled.get(name, ())) for name, peer in peers.items()}
+    offers = {name: peer.offered for name, peer in peers.items()}
     offered = merge(span for spans in offers.values() for span in spans)
-    missing = subtract(subtract([window], held), here.gone)
+    missing = _missing(here, rules)
     gaps: list[Gap] = []
     # What nobody has for a moment does not cut a gap into pieces too short to count.
     causes, refusals = _Overlapping(outages), _Overlapping(refusing)
@@ -129,11 +133,37 @@ def find(
     lost = subtract(missing, offered)
     if not rules.continuous:
         lost = intersect(lost, merge(outage.span for outage in outages))
-    last = max((span[-1].end for span in (held, offered) if span), default=window.start)
+    last = max((span[-1].end for span in (here.held, offered) if span), default=window.start)
     for span in longer_than(clip(lost, Span(window.start, last)), rules.threshold):
         reason = "no server has it" + ("" if not peers else f"; {_absent(span, offers)}")
         gaps.append(_gap(server, camera, span, GapState.LOST, causes, reason=reason))
     return sorted(gaps, key=lambda gap: (gap.span, gap.state))
+
+
+def hoped(here: Coverage, peers: Mapping[str, Coverage], rules: Rules, outages: Sequence[Outage] = ()) -> list[Span]:
+    """Return what no name says that a peer holds, but its first file after a start may, because it was named late.
+
+    No gap by itself - by its names nobody has it - but worth fetching with the gaps, until that file is here: no name
+    tells whether it held any of it.
+    """
+    if rules.window.end <= rules.window.start:
+        return []
+    untried = [
+        span for name, peer in peers.items() for span in peer.early if not _holds(here.filled.get(name, ()), span.end)
+    ]
+    found = longer_than(intersect(_missing(here, rules), merge(untried)), rules.threshold)
+    return [span for span in found if not rules.outages_only or explain(span, outages)]
+
+
+def _missing(here: Coverage, rules: Rules) -> list[Span]:
+    """Return what is neither held here nor was deleted here."""
+    return subtract(subtract([rules.window], here.held), here.gone)
+
+
+def _holds(spans: Sequence[Span], moment: int) -> bool:
+    """Tell whether a moment lies in one of merged spans."""
+    at = bisect_right(spans, moment, key=lambda span: span.start)
+    return at > 0 and moment < spans[at - 1].end
 
 
 def fillable(gaps: Iterable[Gap]) -> list[Span]:

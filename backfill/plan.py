@@ -218,11 +218,11 @@ AT_RISK = 6 * HOUR
 def order(tasks: Iterable[tuple[Task, int | None]], now: int) -> list[Task]:
     """Return tasks in the order to fetch them: what retention at the source deletes soonest, then newest first."""
 
-    def key(item: tuple[Task, int | None]) -> tuple[int, int, str, str]:
+    def key(item: tuple[Task, int | None]) -> tuple[int, int, int, str, str, int]:
         task, deleted_at = item
-        if deleted_at is not None and deleted_at - now < AT_RISK:
-            return 0, deleted_at, task.source.path, task.peer
-        return 1, -task.source.start, task.source.path, task.peer
+        source = task.source
+        first, when = (0, deleted_at) if deleted_at is not None and deleted_at - now < AT_RISK else (1, 0)
+        return first, when, -source.start, source.path, task.peer, source.storage_id
 
     return [task for task, _ in sorted(tasks, key=key)]
 

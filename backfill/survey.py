@@ -3,18 +3,20 @@
 Rule: nothing is decided here; this gathers what `outages`, `gaps` and `plan` want to know.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backfill import gaps as gap_rules
 from backfill import outages as outage_rules
 from backfill import plan as plan_rules
 from backfill.gaps import Coverage, Refusing, Rules
+from backfill.layouts import Traits
 from backfill.placing import place
 from backfill.site import Site
-from schema.ledger import Ledger
-from schema.spans import MINUTE, SECOND, Span, certain, intersect, merge
-from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Task
+from backfill.storage import Storage
+from schema.ledger import Connection, Held, Ledger
+from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
+from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
 SETTLE_LEAST = 120 * SECOND
 _NEARBY = 10 * MINUTE
@@ -73,19 +75,27 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     found: list[Gap] = []
     for camera, by_server in coverage.items():
         for server in question.servers or site.servers:
-            here = by_server.get(server, Coverage())
-            peers = {name: by_server[name] for name in site.peers(server) if name in by_server}
-            mine = [one for one in outages if one.server == server and one.camera in (None, camera)]
+            here, peers = _sides(site, by_server, server)
             found += gap_rules.find(
                 server,
                 camera,
                 here,
                 peers,
                 _rules(site, server, here, question),
-                outages=mine,
+                outages=_concerning(outages, server, camera),
                 refusing=refusing.get((server, camera), ()),
             )
     return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found)
+
+
+def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[Coverage, dict[str, Coverage]]:
+    """Return what `server` holds of a camera, and what each of its peers holds."""
+    peers = {name: by_server[name] for name in site.peers(server) if name in by_server}
+    return by_server.get(server, Coverage()), peers
+
+
+def _concerning(outages: Iterable[Outage], server: str, camera: str) -> list[Outage]:
+    return [one for one in outages if one.server == server and one.camera in (None, camera)]
 
 
 def settle(site: Site) -> int:
@@ -98,30 +108,32 @@ def settle(site: Site) -> int:
 
 
 def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | None) -> dict[str, dict[str, Coverage]]:
-    own: dict[tuple[str, str], list[Span]] = {}
-    gone: dict[tuple[str, str], list[Span]] = {}
-    filled: dict[tuple[str, str], dict[str, list[Span]]] = {}
+    coverage: dict[str, dict[str, Coverage]] = {}
     for server in site.servers:
         for storage in site.of(server):
             traits = storage.layout.traits
             for camera, held in ledger.held(storage.id, traits.joint, window).items():
                 if question.cameras and camera not in question.cameras:
                     continue
-                key = (camera, server)
-                own.setdefault(key, []).extend(certain(held.own, traits.late, from_start=held.from_start))
-                gone.setdefault(key, []).extend(Span(run.start, run.end) for run in held.gone)
-                for origin, runs in held.filled.items():
-                    spans = filled.setdefault(key, {}).setdefault(origin, [])
-                    spans.extend(Span(run.start, run.end) for run in runs)
-    coverage: dict[str, dict[str, Coverage]] = {}
-    for key in sorted(own):
-        camera, server = key
-        coverage.setdefault(camera, {})[server] = Coverage(
-            own=merge(own[key]),
-            gone=merge(gone[key]),
-            filled={origin: merge(spans) for origin, spans in sorted(filled.get(key, {}).items())},
-        )
-    return coverage
+                here = _as_covered(held, traits)
+                by_server = coverage.setdefault(camera, {})
+                by_server[server] = by_server[server].with_more(here) if server in by_server else here
+    return dict(sorted(coverage.items()))
+
+
+def _as_covered(held: Held, traits: Traits) -> Coverage:
+    """Return what one storage holds of a camera as gaps are found by."""
+    return Coverage(
+        own=certain(held.own, traits.late, from_start=held.from_start),
+        claimed=_spans(held.own),
+        early=merge(early(held.own, traits.late)),
+        gone=_spans(held.gone),
+        filled={origin: _spans(runs) for origin, runs in sorted(held.filled.items())},
+    )
+
+
+def _spans(runs: list[Run]) -> list[Span]:
+    return [Span(run.start, run.end) for run in runs]
 
 
 def _outages(
@@ -189,12 +201,15 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
-    for camera in sorted({gap.camera for gap in mine}):
+    for camera, by_server in found.coverage.items():
+        here, peers = _sides(site, by_server, server)
+        rules = _rules(site, server, here, found.question)
         spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
-        if not spans:
-            continue
         served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
-        wanted = plan_rules.widen(spans, _blur(site.peers(server), site), _blur([server], site))
+        hoped = gap_rules.hoped(here, peers, rules, _concerning(found.outages, server, camera))
+        if not spans and not hoped:
+            continue
+        wanted = plan_rules.widen(merge([*spans, *hoped]), _blur(site.peers(server), site), _blur([server], site))
         for source, new in plan_rules.choose(wanted, _sources(ledger, site, camera, server, wanted), spans):
             task = _task(site, server, source, new)
             if isinstance(task, Task):
@@ -210,23 +225,34 @@ def _sources(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
     with ledger.reading() as connection:
         for peer in site.peers(server):
             for storage in site.of(peer):
-                retention = storage.settings.retention
                 for window in plan_rules.windows(spans, _NEARBY):
-                    found = ledger.segments.window(connection, storage.id, camera, window)
-                    # Filled itself, or of uncertain time: never offered (docs/design, invariant 4).
-                    own = [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
-                    covers = plan_rules.sure(own, storage.layout.traits.late)
-                    sources += [
-                        plan_rules.Source(
-                            peer=peer,
-                            segment=segment,
-                            start=span.start,
-                            end=span.end,
-                            deleted_at=None if retention is None else segment.start + retention,
-                        )
-                        for segment, span in zip(own, covers, strict=True)
-                    ]
+                    sources += _offered(connection, ledger, peer, storage, camera, window)
     return sources
+
+
+def _offered(
+    connection: Connection, ledger: Ledger, peer: str, storage: Storage, camera: str, window: Span
+) -> list[plan_rules.Source]:
+    """Return what the recorder of one storage of `peer` wrote in `window`."""
+    traits = storage.layout.traits
+    reach = Span(window.start - traits.late, window.end + traits.late)
+    inside = around = _own_segments(connection, ledger, storage, camera, reach)
+    if inside and traits.late:
+        # Whether a file is the first after a start, and so named late, can be told from its neighbours alone.
+        first, last = min(one.start for one in inside), max(one.end for one in inside)
+        wider = Span(first - traits.joint - 1, last + traits.joint + 1)
+        around = _own_segments(connection, ledger, storage, camera, wider)
+    offered = plan_rules.offer(
+        peer, around, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
+    )
+    paths = {one.path for one in inside}
+    return [source for source in offered if source.segment.path in paths]
+
+
+def _own_segments(connection: Connection, ledger: Ledger, storage: Storage, camera: str, span: Span) -> list[Segment]:
+    """Return the recorder's own segments: what was filled, or is of uncertain time, is never offered (invariant 4)."""
+    found = ledger.segments.window(connection, storage.id, camera, span)
+    return [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
 
 
 def _blur(servers: list[str], site: Site) -> int:

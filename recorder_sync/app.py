@@ -98,9 +98,18 @@ class App:
         return [*self.site.storages, *side]
 
     def scan_one(
-        self, storage: Storage, options: ScanOptions | None = None, progress: Progress | None = None
+        self,
+        storage: Storage,
+        options: ScanOptions | None = None,
+        progress: Progress | None = None,
+        *,
+        digesting: Gate | None = None,
     ) -> Scanned:
-        """Scan one storage; an error of its own becomes a value, and an absent storage an outage."""
+        """Scan one storage; an error of its own becomes a value, and an absent storage an outage.
+
+        `digesting`: read what was sealed since the scan before, through this gate, if the configuration wants its
+        digests taken then. Only who watches gives it: what was sealed a moment ago is still in the page cache.
+        """
         try:
             report = scan(self.ledger, storage, now=now, options=options, progress=progress)
         except StorageAway as error:
@@ -112,9 +121,8 @@ class App:
                 return Scanned(storage, None, error)
             raise
         digested = 0
-        if self.settings.scan.digests == "sealed" and report.fresh:
-            gate = Gate(self.settings.scan.rate)
-            digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, gate)
+        if digesting is not None and self.settings.scan.digests == "sealed":
+            digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, digesting)
         return Scanned(storage, report, digested=digested)
 
     def forget(self) -> None:

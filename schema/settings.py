@@ -70,7 +70,7 @@ class Fill(Strict, frozen=True):
 class Scan(Strict, frozen=True):
     """How storages are read."""
 
-    digests: Literal["sealed", "transfer"] = "transfer"
+    digests: Literal["sealed", "transfer"] = "sealed"
     """When a segment's digest is taken: when it is found sealed, or when it is first read for a fill."""
     rate: Rate = Rate(100 * 10**6)
     """Upper limit for reading recordings to take digests."""

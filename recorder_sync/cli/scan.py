@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from backfill.gate import Gate
 from backfill.report.documents import scan_document
 from backfill.scan import ScanOptions, ScanReport
 from backfill.storage import Storage
@@ -17,6 +18,7 @@ from recorder_sync.app import App, Scanned, now, opened
 from recorder_sync.cli.output import complaints, print_document, results
 from recorder_sync.cli.scanning import scan_with_progress, worst
 from schema.documents import ScanDocument, ScansDocument
+from schema.errors import Interrupted
 from schema.ledger.ledger import set_aside
 from schema.moments import clock, iso
 
@@ -110,8 +112,10 @@ async def _watch(app: App, polling: bool) -> None:
     def say(text: str) -> None:
         console.print(f"{clock(now())} {text}", soft_wrap=True)
 
+    gate = Gate(app.settings.scan.rate)
+
     async def look(storage: Storage, folders: frozenset[str] | None) -> bool:
-        scanned = await asyncio.to_thread(app.scan_one, storage, ScanOptions(only=folders))
+        scanned = await asyncio.to_thread(app.scan_one, storage, ScanOptions(only=folders), digesting=gate)
         report = scanned.report
         if report is None:
             say(str(scanned.error))
@@ -129,9 +133,14 @@ async def _watch(app: App, polling: bool) -> None:
     task = asyncio.ensure_future(
         Watch(list(app.site.storages), look, rescan=app.settings.scan.rescan, polling=polling, said=say).run()
     )
+
+    def stop() -> None:
+        gate.stop()  # a thread that reads for digests ends too, and the process need not wait for it
+        task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
         await task
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, Interrupted):
         console.print("Stopped watching.")

@@ -4,6 +4,9 @@ Rule: SQLAlchemy is imported in `schema.tables`, `schema.migrations` and here, n
 what storage lacks; all but the history of fills and outages can be rebuilt from the storages.
 """
 
+from sqlalchemy import Connection
+
+from schema.ledger.coverage import Held
 from schema.ledger.ledger import Ledger
 
-__all__ = ["Ledger"]
+__all__ = ["Connection", "Held", "Ledger"]

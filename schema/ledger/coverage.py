@@ -163,12 +163,12 @@ class CoverageBook:
             elif segment.marks & Mark.UNCERTAIN:
                 continue  # its time is unknown: the scan reports it, nothing may rest on it
             elif segment.state == State.GONE:
-                gone.append((segment.start, segment.end, 1))
+                gone.append((segment.start, segment.end, segment.start))
             elif segment.origin is None:
-                own.append((segment.start, segment.end, 1))
+                own.append((segment.start, segment.end, segment.start))
             else:
                 origin_id = self._names.server_id(connection, segment.origin)
-                filled.setdefault(origin_id, []).append((segment.start, segment.end, 1))
+                filled.setdefault(origin_id, []).append((segment.start, segment.end, segment.start))
         body = _Body(
             joint,
             list(runs(own, joint)),

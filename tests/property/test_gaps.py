@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from backfill.gaps import Coverage, Refusing, Rules, explain, fillable, find
+from backfill.gaps import Coverage, Refusing, Rules, explain, fillable, find, hoped
 from schema.spans import Span, intersect, merge
 from schema.values import Cause, Gap, GapState, Outage
 
@@ -171,16 +171,25 @@ def test_a_gap_is_explained_by_the_outage_that_shares_most_with_it(span: Span, s
         assert found is outages[shared.index(max(shared))]
 
 
-def test_what_a_first_file_may_hold_before_its_name_is_offered_until_the_file_is_here() -> None:
+def test_what_a_first_file_may_hold_before_its_name_is_no_gap_but_hoped_for_until_the_file_is_here() -> None:
     rules = Rules(window=Span(0, 100), threshold=2)
-    peer = Coverage(own=[Span(50, 90)], early=[Span(45, 50)])
+    peers = {"b": Coverage(own=[Span(50, 90)], early=[Span(45, 50)])}
     here = Coverage(own=[Span(0, 30), Span(50, 100)])
-    [gap] = [gap for gap in find("a", "front", here, {"b": peer}, rules) if gap.state is GapState.FILLABLE]
-    assert gap.span == Span(45, 50)
-    with_it = Coverage(own=here.own, filled={"b": [Span(50, 60)]})
-    assert fillable(find("a", "front", with_it, {"b": peer}, rules)) == []
+    assert [(gap.state, gap.span) for gap in find("a", "front", here, peers, rules)] == [(GapState.LOST, Span(30, 50))]
+    assert hoped(here, peers, rules) == [Span(45, 50)]
+    assert hoped(Coverage(own=here.own, filled={"b": [Span(50, 60)]}), peers, rules) == []
     other = Coverage(own=here.own, filled={"b": [Span(40, 45), Span(60, 70)], "c": [Span(50, 60)]})
-    assert fillable(find("a", "front", other, {"b": peer}, rules)) == [Span(45, 50)]
+    assert hoped(other, peers, rules) == [Span(45, 50)]
+    assert hoped(Coverage(own=here.own, gone=[Span(40, 48)]), peers, rules) == [], "two units are not worth it"
+    assert hoped(Coverage(own=here.own, gone=[Span(40, 47)]), peers, rules) == [Span(47, 50)]
+
+
+def test_what_no_outage_explains_is_not_hoped_for_where_outages_alone_are_filled() -> None:
+    rules = Rules(window=Span(0, 100), threshold=2, outages_only=True)
+    peers = {"b": Coverage(own=[Span(50, 90)], early=[Span(45, 50)])}
+    here = Coverage(own=[Span(0, 30), Span(50, 100)])
+    assert hoped(here, peers, rules) == []
+    assert hoped(here, peers, rules, outages_of([Span(30, 50)])) == [Span(45, 50)]
 
 
 def test_what_a_lone_file_only_claims_is_offered_but_never_relied_on() -> None:
