@@ -41,8 +41,11 @@ def path_in(storage: Storage, source_storage: Storage, segment: Segment) -> str:
     named = source_storage.layout.read(segment.path)
     if named is None:
         raise Unplaceable(f"{segment.path} is not a name of {source_storage.layout.traits.title}")
+    alike = _alike(storage, source_storage)
+    if alike and storage.cameras == source_storage.cameras and storage.shared_channel(named.channel) == segment.camera:
+        return segment.path  # the common case, and a plan may have thousands
     here = _as_named_here(storage, segment.camera, named)
-    if not _alike(storage, source_storage):
+    if not alike:
         path = _renamed(storage, source_storage, segment, here)
     elif here == named:
         path = segment.path

@@ -16,7 +16,7 @@ from backfill.site import Site
 from backfill.storage import Storage
 from schema.ledger import Connection, Held, Ledger
 from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
-from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
+from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Task
 
 SETTLE_LEAST = 120 * SECOND
 _NEARBY = 10 * MINUTE
@@ -236,23 +236,16 @@ def _offered(
     """Return what the recorder of one storage of `peer` wrote in `window`."""
     traits = storage.layout.traits
     reach = Span(window.start - traits.late, window.end + traits.late)
-    inside = around = _own_segments(connection, ledger, storage, camera, reach)
-    if inside and traits.late:
-        # Whether a file is the first after a start, and so named late, can be told from its neighbours alone.
-        first, last = min(one.start for one in inside), max(one.end for one in inside)
-        wider = Span(first - traits.joint - 1, last + traits.joint + 1)
-        around = _own_segments(connection, ledger, storage, camera, wider)
+    # Whether a file is the first after a start, and so named late, only its neighbours tell: ask for them too. One that
+    # lies even farther away is not missed: a file that nothing joins is trusted less, and at worst fetched needlessly.
+    beyond = traits.segment + traits.joint
+    found = ledger.segments.window(connection, storage.id, camera, Span(reach.start - beyond, reach.end + beyond))
+    # Filled itself, or of uncertain time: never offered (docs/design, invariant 4).
+    own = [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
     offered = plan_rules.offer(
-        peer, around, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
+        peer, own, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
     )
-    paths = {one.path for one in inside}
-    return [source for source in offered if source.segment.path in paths]
-
-
-def _own_segments(connection: Connection, ledger: Ledger, storage: Storage, camera: str, span: Span) -> list[Segment]:
-    """Return the recorder's own segments: what was filled, or is of uncertain time, is never offered (invariant 4)."""
-    found = ledger.segments.window(connection, storage.id, camera, span)
-    return [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
+    return [source for source in offered if source.segment.end > reach.start and source.segment.start < reach.end]
 
 
 def _blur(servers: list[str], site: Site) -> int:

@@ -61,6 +61,22 @@ class Landing:
     source: Segment | None = None
 
 
+# Asked once a folder or a camera: building the expression each time would cost more than the answer.
+_IN_FOLDER = rows_query().where(segments.c.folder_id == bindparam("folder"))
+_WINDOW = (
+    rows_query()
+    .where(
+        segments.c.storage_id == bindparam("storage"),
+        segments.c.camera_id == bindparam("camera"),
+        segments.c.start_us >= bindparam("first"),
+        segments.c.start_us < bindparam("end"),
+        segments.c.end_us > bindparam("start"),
+        segments.c.state == int(State.SEALED),
+    )
+    .order_by(segments.c.start_us)
+)
+_LONGEST = select(storages.c.longest_us).where(storages.c.id == bindparam("storage"))
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_manifest = msgspec.msgpack.Decoder(tuple[FileManifest, ...]).decode
 
@@ -84,7 +100,7 @@ class SegmentBook:
         """Return the segments of one folder by name, and the ids of its damaged rows."""
         good: dict[str, Segment] = {}
         damaged: list[int] = []
-        for row in connection.execute(rows_query().where(segments.c.folder_id == folder_id)):
+        for row in connection.execute(_IN_FOLDER, {"folder": folder_id}):
             segment = from_row(row)
             if segment is None:
                 damaged.append(row[0])
@@ -201,19 +217,15 @@ class SegmentBook:
 
     def window(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
         """Return the sealed segments that overlap `span`, by start. Damaged rows are left out."""
-        longest = connection.execute(select(storages.c.longest_us).where(storages.c.id == storage_id)).scalar() or 0
-        rows = connection.execute(
-            rows_query()
-            .where(
-                segments.c.storage_id == storage_id,
-                segments.c.camera_id == self._names.camera_id(connection, camera),
-                segments.c.start_us >= span.start - longest,
-                segments.c.start_us < span.end,
-                segments.c.end_us > span.start,
-                segments.c.state == int(State.SEALED),
-            )
-            .order_by(segments.c.start_us)
-        )
+        longest = connection.execute(_LONGEST, {"storage": storage_id}).scalar() or 0
+        asked = {
+            "storage": storage_id,
+            "camera": self._names.camera_id(connection, camera),
+            "first": span.start - longest,
+            "start": span.start,
+            "end": span.end,
+        }
+        rows = connection.execute(_WINDOW, asked)
         return [segment for row in rows if (segment := from_row(row)) is not None]
 
     def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
