@@ -35,6 +35,8 @@ class Task:
     """How long the case may take: after the second round, no other begins that would not fit."""
     prepare: Callable[[Pair, Peer], int | None] = lambda _pair, _peer: None
     """Called before each run; returns how many bytes are here already, where that matters."""
+    cold: bool = False
+    """Begin each run without the folders of the archive in memory; the missing files themselves are."""
     notes: tuple[str, ...] = ()
 
 
@@ -82,6 +84,9 @@ def _run(pair: Pair, task: Task, one: _Results) -> None:
     pair.reset()
     here = task.prepare(pair, peer)
     os.sync()
+    if task.cold:
+        measure.drop_caches()
+        _warm(pair)
     sample = measure.run(peer.command(pair), written=pair.destination, syncs=peer.syncs, works=peer.works)
     one.samples.append(sample)
     one.complete &= pair.complete(to_the_bit=peer.ours) and not _left_out(peer, sample)

@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int
     file_system: str
     mount_options: str
+    python_ms: float
+    """Milliseconds for a million additions in Python: how fast the processor was, for comparing runs."""
     load_before: float
     """Load average of the last minute before the first case: of the others on this machine."""
     python: str
@@ -43,12 +46,26 @@ def facts(folder: Path, tools: Sequence[str]) -> Machine:
         memory_mib=int(_first(r"MemTotal:\s*(\d+) kB", _text("/proc/meminfo")) or 0) // 1024,
         file_system=file_system,
         mount_options=options,
+        python_ms=_python_ms(),
         load_before=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0,
         python=platform.python_version(),
         sqlite=sqlite3.sqlite_version,
         xxhash=xxhash.VERSION,
         tools={tool: version(tool) for tool in tools if shutil.which(tool)},
     )
+
+
+def _python_ms() -> float:
+    """Time a million additions; the fastest of five, because others may use the processor too."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        total = 0
+        for number in range(1_000_000):
+            total += number
+        return time.perf_counter() - began
+
+    return round(min(once() for _ in range(5)) * 1000, 1)
 
 
 def version(tool: str) -> str:

@@ -83,6 +83,20 @@ def sync_file_system(folder: Path) -> None:
         os.close(fd)
 
 
+_DROP_CACHES = "/proc/sys/vm/drop_caches"
+
+
+def can_drop_caches() -> bool:
+    """Tell whether this process may make the system forget what it has read; only root may."""
+    return os.access(_DROP_CACHES, os.W_OK)
+
+
+def drop_caches() -> None:
+    """Make the system forget every folder and file it has read. Raises OSError where that is not allowed."""
+    with open(_DROP_CACHES, "w", encoding="ascii") as switch:
+        switch.write("3")
+
+
 def prime(size: int) -> None:
     """Touch so much memory and give it back, for the page cache of the next run.
 

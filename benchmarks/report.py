@@ -29,8 +29,9 @@ def views(document: Document) -> Iterator[RenderableType]:
         yield ""
         for sentence in document.absent:
             yield Text(f"not measured: {sentence}", style="yellow")
-    yield ""
-    yield _targets(document)
+    if not document.quick:
+        yield ""
+        yield _targets(document)
     proof = "every fill was compared bit by bit with its source, and is the same"
     yield Text(
         proof if document.verified else "A FILL IS NOT WHAT ITS SOURCE IS", style="" if document.verified else "red"
@@ -43,7 +44,8 @@ def _machine(document: Document) -> Text:
     return Text(
         f"recorder-sync {document.version}, {document.command}, {document.started}, {document.seconds:.0f} s\n"
         f"{machine.system}, {machine.kernel}, {machine.processor}, {machine.cores} cores,"
-        f" {machine.memory_mib / 1024:.0f} GiB, load before {machine.load_before}\n"
+        f" {machine.memory_mib / 1024:.0f} GiB, load before {machine.load_before},"
+        f" a million additions in Python {machine.python_ms:.0f} ms\n"
         f"{machine.file_system} ({machine.mount_options}), Python {machine.python}, SQLite {machine.sqlite},"
         f" xxhash {machine.xxhash}, {tools}"
     )

@@ -65,6 +65,7 @@ class Suite:
                 f"the loop is told where the hour is; {FILL.who} runs inside a service, {FILL_PROCESS.who} as a command"
             )
             self._compare(pair, Task(name="hour", title=title, peers=SEARCH, seconds=40, notes=(note,)))
+            self._cold(pair)
         self._drop(pair)
         if hour:
             pair = self._pair("hour-tenth", tenth)
@@ -72,6 +73,14 @@ class Suite:
             task = Task(name="hour-tenth", title=title, peers=(FILL,), seconds=10)
             self._compare(pair, task)
             self._drop(pair)
+
+    def _cold(self, pair: Pair) -> None:
+        """Do it again as on a recorder, whose memory is full of video: whoever walks the archive reads it from disk."""
+        title = "the same, and the archive's folders are not in memory"
+        if measure.can_drop_caches():
+            self._compare(pair, Task(name="hour-cold", title=title, peers=SEARCH, seconds=40, cold=True))
+        else:
+            self.absent.append("hour-cold: only root can make the system forget what it has read")
 
     def _ledger(self) -> None:
         """Take in made-up segments and plan: as many a camera as minutes, and once as Frigate cuts them."""

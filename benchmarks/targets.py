@@ -20,6 +20,8 @@ def judge(cases: Sequence[Case], figures: Sequence[Figure]) -> list[Target]:
             found += _throughput(by_name[name])
     if "hour" in by_name:
         found += _search(by_name["hour"], by_name.get("hour-tenth"))
+    if "hour-cold" in by_name:
+        found += _faster(by_name["hour-cold"], "rsync -a", 20, "hour-cold: faster than rsync -a, durable")
     if "resume" in by_name:
         found += _resume(by_name["resume"])
     return found + list(_scale(measured)) + list(_memory(cases))
@@ -39,6 +41,7 @@ def _throughput(case: Case) -> Iterator[Target]:
 
 def _search(case: Case, tenth: Case | None) -> Iterator[Target]:
     yield from _faster(case, "rsync -a", 20, f"{case.name}: faster than rsync -a, durable")
+    yield from _faster(case, LIMIT, 0.8, f"{case.name}: of the plain loop, which is told where the hour is")
     ours = case.row(OURS)
     smaller = tenth.row(OURS) if tenth is not None else None
     if ours is not None and smaller is not None:

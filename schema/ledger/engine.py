@@ -36,12 +36,13 @@ def connect(url: str) -> Engine:
     """Return an engine for `url`. Raises LedgerUnreachable, ExtraMissing for an address that cannot work."""
     try:
         address = make_url(url)
-        engine = create_engine(address)
+        sqlite = address.get_backend_name() == "sqlite"
+        engine = create_engine(address, **({"paramstyle": "named"} if sqlite else {}))
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachable(_shown(url), error) from None
     except ModuleNotFoundError as error:
         raise ExtraMissing(f"the ledger {_shown(url)}", error.name, "postgres") from None
-    if address.get_backend_name() == "sqlite":
+    if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "handle_error", _translate)
