@@ -71,7 +71,7 @@ class Scan(Strict, frozen=True):
     """How storages are read."""
 
     digests: Literal["sealed", "transfer"] = "sealed"
-    """When a segment's digest is taken: when it is found sealed, or when it is first read for a fill."""
+    """When digests are taken: `sealed`, by `scan --watch` as soon as a segment is sealed; else when it is fetched."""
     rate: Rate = Rate(100 * 10**6)
     """Upper limit for reading recordings to take digests."""
     rescan: Duration = Duration(300 * SECOND)
