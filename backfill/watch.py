@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import stat
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
 from backfill.seal import REST
@@ -46,7 +47,8 @@ class _Folders(FileSystemEventHandler):
         for path in (event.src_path, event.dest_path):
             if path:
                 full = os.fsdecode(path)
-                folder = full if event.is_directory and event.event_type == "created" else os.path.dirname(full)
+                inside = event.is_directory and event.event_type in ("created", "modified")
+                folder = full if inside else os.path.dirname(full)
                 relative = os.path.relpath(folder, self._storage.root)
                 if not relative.startswith("..") and STATE_FOLDER not in relative.split(os.sep):
                     self._heard(self._storage, "" if relative == "." else relative)
@@ -89,8 +91,11 @@ class Watch:
         self._polling = polling
         self._said = said
         self._heard: dict[int, set[str]] = {}
+        self._watched: dict[int, tuple[ObservedWatch, tuple[int, int]]] = {}
+        """By storage: its watch, and device and inode of the root that is watched."""
         self._later: dict[tuple[int, str | None], float] = {}
         self._everything = True
+        self._first = True
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -104,9 +109,9 @@ class Watch:
             loop.call_soon_threadsafe(self._lost)
 
         with _listening(lost):
-            observer = self._start(heard)
+            observer, quiet = self._start(heard)
             try:
-                await self._serve()
+                await self._serve(lambda: self._follow(observer, quiet, heard))
             finally:
                 observer.stop()
                 await asyncio.to_thread(observer.join)
@@ -120,35 +125,50 @@ class Watch:
         self._everything = True
         self._wake.set()
 
-    def _start(self, heard: Callable[[Storage, str], None]) -> BaseObserver:
+    def _start(self, heard: Callable[[Storage, str], None]) -> tuple[BaseObserver, frozenset[str]]:
+        """Return a running observer of every storage that is there, and what it tells that means nothing."""
         if not self._polling:
             observer = Observer()
+            quiet = _QUIET_INOTIFY if _has_close_events(observer) else _QUIET_EVENTS
             try:
-                self._schedule(observer, _QUIET_INOTIFY if _has_close_events(observer) else _QUIET_EVENTS, heard)
+                self._follow(observer, quiet, heard)
                 observer.start()
             except OSError as error:
+                self._watched.clear()
                 self._said(f"the kernel's events cannot be had ({error.strerror}); listing the folders instead")
             else:
-                return observer
+                return observer, quiet
         polling = PollingObserver(timeout=_POLL_SECONDS)
-        self._schedule(polling, _QUIET_EVENTS, heard)
+        self._follow(polling, _QUIET_EVENTS, heard)
         polling.start()
-        return polling
+        return polling, _QUIET_EVENTS
 
-    def _schedule(self, observer: BaseObserver, quiet: frozenset[str], heard: Callable[[Storage, str], None]) -> None:
+    def _follow(self, observer: BaseObserver, quiet: frozenset[str], heard: Callable[[Storage, str], None]) -> None:
+        """Watch every storage that is there now: a watch stays with the folder it was set on, not with its name."""
         for storage in self._storages:
-            if os.path.isdir(storage.root):
-                observer.schedule(_Folders(storage, quiet, heard), storage.root, recursive=True)
-            else:
-                self._said(f"{storage.title} is away; it is looked for every {self._rescan:.0f} s")
+            there = _folder_id(storage.root)
+            watched = self._watched.get(storage.id)
+            if watched and watched[1] != there:
+                del self._watched[storage.id]
+                observer.unschedule(watched[0])
+            if there is None:
+                if watched or self._first:
+                    self._said(f"{storage.title} is away; it is looked for every {self._rescan:.0f} s")
+            elif storage.id not in self._watched:
+                handler = _Folders(storage, quiet, heard)
+                self._watched[storage.id] = (observer.schedule(handler, storage.root, recursive=True), there)
+                if not self._first:
+                    self._said(f"{storage.title} is back")
+        self._first = False
 
-    async def _serve(self) -> None:
+    async def _serve(self, follow: Callable[[], None]) -> None:
         rescan_at = 0.0
         while True:
             now = time.monotonic()
             if self._everything or now >= rescan_at:
                 self._everything = False
                 rescan_at = now + self._rescan
+                await asyncio.to_thread(follow)  # before the scan, so that nothing is missed between the two
                 for storage in self._storages:
                     await self._scan(storage, None)
             else:
@@ -183,6 +203,15 @@ class Watch:
         again = time.monotonic() + REST / SECOND + _GATHER_SECONDS
         for folder in folders or (None,):
             self._later.setdefault((storage.id, folder), again)
+
+
+def _folder_id(path: str) -> tuple[int, int] | None:
+    """Return device and inode of a folder, None if it is not there."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return (info.st_dev, info.st_ino) if stat.S_ISDIR(info.st_mode) else None
 
 
 def _has_close_events(observer: BaseObserver) -> bool:
