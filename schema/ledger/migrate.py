@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, text
 
 from schema.errors import LedgerDamaged, LedgerForeign, LedgerNewer
-from schema.ledger.engine import shown
+from schema.ledger.engine import APPLICATION_ID, shown
 from schema.migrations import HEAD
 
 _SCRIPTS = Path(__file__).parent.parent / "migrations"
@@ -43,5 +43,8 @@ def _upgrade(engine: Engine, found: str | None) -> None:
     if found is not None and found not in known:
         raise LedgerNewer(shown(engine), found)
     with engine.connect().execution_options(write=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            # As SQLite's BEGIN IMMEDIATE does: of several that start at once, one makes the tables.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": APPLICATION_ID})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
