@@ -16,7 +16,7 @@ from backfill.site import Site
 from backfill.storage import Storage
 from schema.ledger import Connection, Held, Ledger
 from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
-from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Task
+from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
 SETTLE_LEAST = 120 * SECOND
 _NEARBY = 10 * MINUTE
@@ -210,7 +210,11 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
         if not spans and not hoped:
             continue
         wanted = plan_rules.widen(merge([*spans, *hoped]), _blur(site.peers(server), site), _blur([server], site))
-        for source, new in plan_rules.choose(wanted, _sources(ledger, site, camera, server, wanted), spans):
+        chosen = plan_rules.choose(wanted, _sources(ledger, site, camera, server, wanted), spans)
+        brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
+        for source, new in chosen:
+            if _traits_of(source.peer, source.segment) in brought:
+                continue  # it is here, and counted as such
             task = _task(site, server, source, new)
             if isinstance(task, Task):
                 tasks.append((task, source.deleted_at))
@@ -246,6 +250,30 @@ def _offered(
         peer, own, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
     )
     return [source for source in offered if source.segment.end > reach.start and source.segment.start < reach.end]
+
+
+_Traits = tuple[str | None, int, int, int]
+
+
+def _traits_of(peer: str | None, segment: Segment) -> _Traits:
+    """Return what a segment of `peer` and the copy of it have in common, whatever the copy is called."""
+    return peer, segment.start, segment.end, segment.size
+
+
+def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[Span]) -> set[_Traits]:
+    """Return what earlier fills brought to `server` around `spans`.
+
+    A plan reaches beyond its gaps by what names may be wrong. Where an earlier fill was refused one segment, what it
+    reaches there are that one's neighbours, which are here: without this they would be fetched again by every fill.
+    """
+    with ledger.reading() as connection:
+        return {
+            _traits_of(one.origin, one)
+            for storage in site.of(server)
+            for window in plan_rules.windows(spans, _NEARBY)
+            for one in ledger.segments.window(connection, storage.id, camera, window)
+            if one.origin is not None
+        }
 
 
 def _blur(servers: list[str], site: Site) -> int:
