@@ -7,6 +7,7 @@ or with one storage, is a refusal and keeps nothing else from being filled.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from backfill.progress import (
 )
 from backfill.site import Site
 from backfill.staging import Staging
+from backfill.storage import Storage
 from schema.errors import (
     CopyDamaged,
     DiskFull,
@@ -39,6 +41,8 @@ from schema.errors import (
     SourceDamaged,
     SourceGone,
     SourceUnreadable,
+    StagingUnusable,
+    StorageAway,
     WriteFailed,
 )
 from schema.ledger import Ledger
@@ -224,8 +228,14 @@ class _Run:
         )
 
     def _check_reserve(self, staging: Staging, storage_id: int) -> None:
-        """Raise ReserveReached if what is under way to this storage would leave less than the reserve."""
-        free = staging.free()
+        """Raise ReserveReached if what is under way to this storage would leave less than the reserve.
+
+        Raises WriteFailed if the staging folder is gone.
+        """
+        try:
+            free = staging.free()
+        except OSError as error:  # the disk went away meanwhile
+            raise WriteFailed(staging.folder, error.strerror) from None
         mine = [task for task in tuple(self._under_way) if task.storage_id == storage_id]
         short = self._rules.reserve + sum(task.source.size for task in mine) - free
         if short > 0 and short > sum(staging.held(task) for task in mine):
@@ -244,12 +254,30 @@ class _Run:
             batch, last = await _gathered(done)
             for storage in {one.storage.id: one.storage for one in batch}.values():
                 group = [one for one in batch if one.storage.id == storage.id]
-                for outcome in await loop.run_in_executor(pool, self._lander.land, storage, group):
+                for outcome in await loop.run_in_executor(pool, self._land_in, storage, group):
                     if isinstance(outcome, Landed):
                         self._landed.append(outcome)
                         self._listener(SegmentLanded(outcome))
                     else:
                         self.refuse(outcome)
+
+    def _land_in(self, storage: Storage, group: list[Staged]) -> list[Landed | Refused]:
+        """Land what is staged for one storage. That it went away meanwhile keeps no other from being filled.
+
+        For a copy that is gone from staging nothing may be made: the disk was unmounted, and there is only an empty
+        mount point.
+        """
+        gone = [one for one in group if not os.path.lexists(one.partial.path)]
+        outcomes: list[Landed | Refused] = [
+            refuse(one.task, Refusal.WRITE_FAILED, f"the copy is gone: {one.partial.path}") for one in gone
+        ]
+        staged = [one for one in group if one not in gone]
+        if not staged:
+            return outcomes
+        try:
+            return outcomes + self._lander.land(storage, staged)
+        except (StorageAway, StagingUnusable) as error:
+            return outcomes + [refuse(one.task, Refusal.WRITE_FAILED, str(error)) for one in staged]
 
 
 async def _gathered(done: asyncio.Queue[Staged | None]) -> tuple[list[Staged], bool]:

@@ -1,7 +1,7 @@
 """Giving staged segments their final names and the ledger its rows: the last steps of a fill, in strict order.
 
 Rule, for a batch of segments that are whole, verified and durable in staging:
-1. origin records, fsynced       a filled file can never be taken for the recorder's own
+1. origin records, fsynced       a filled file can never be taken for the recorder's own, nor the other way round
 2. each gets its final name      never replacing; a taken name leads to the next free one
 3. fsync of each folder          the names survive a power cut
 4. one ledger transaction        the ledger never claims what storage lacks
@@ -12,8 +12,9 @@ and 4, which is what makes many small segments fast. What goes wrong with one se
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from backfill.beneath import CaseClash, folder_beneath, open_beneath
 from backfill.bring import Staged, last_write
@@ -61,15 +62,23 @@ class Lander:
         origins = OriginLog(storage.state_folder())
         refused: list[Landed | Refused] = []
         published: list[_Published] = []
+        named: list[tuple[Staged, str, Iterator[str]]] = []
+        for staged in batch:
+            names = _free_names(staged)
+            path = next(names, None)
+            if path is None:
+                refused.append(_conflict(staged))
+            else:
+                named.append((staged, path, names))
         try:
-            origins.append([self._origin(staged, staged.task.path) for staged in batch])
+            origins.append([self._origin(staged, path) for staged, path, _ in named])
         except OSError as error:
-            return [_failed(staged, error) for staged in batch]
+            return [*refused, *(_failed(staged, error) for staged, _, _ in named)]
         with contextlib.ExitStack() as opened:
             folders = _Folders(storage.root, opened)
-            for staged in batch:
+            for staged, path, names in named:
                 try:
-                    outcome = self._publish(staged, folders, origins)
+                    outcome = self._publish(staged, path, names, folders, origins)
                 except OSError as error:
                     outcome = _failed(staged, error)
                 if isinstance(outcome, Refused):
@@ -103,10 +112,10 @@ class Lander:
             landed=self._now(),
         )
 
-    def _publish(self, staged: Staged, folders: "_Folders", origins: OriginLog) -> _Published | Refused:
-        """Give one segment its final name, or the next free one. Raises CannotPublish, OSError."""
-        path = staged.task.path
-        names = other_names(staged.storage, path)
+    def _publish(
+        self, staged: Staged, path: str, names: Iterator[str], folders: "_Folders", origins: OriginLog
+    ) -> _Published | Refused:
+        """Give one segment its final name, or the next of `names` that is still free. Raises CannotPublish, OSError."""
         while True:
             folder, _, name = path.rpartition("/")
             try:
@@ -122,10 +131,9 @@ class Lander:
                     return self._found(staged, path, fd, name)
             else:
                 return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
-            free = next(names, None)
+            free = next(names, None)  # the recorder wrote there a moment ago
             if free is None:
-                staged.partial.drop()
-                return refuse(staged.task, Refusal.CONFLICT, staged.task.path)
+                return _conflict(staged)
             path = free
             origins.append([self._origin(staged, path)])
 
@@ -210,6 +218,24 @@ def _failed(staged: Staged, error: OSError) -> Refused:
         return refuse(staged.task, Refusal.NOT_PERMITTED, str(named))  # the copy is good: it waits
     staged.partial.drop()
     return refuse(staged.task, Refusal.NO_SPACE if isinstance(named, DiskFull) else Refusal.WRITE_FAILED, str(named))
+
+
+def _free_names(staged: Staged) -> Iterator[str]:
+    """Yield the names that a segment may get: free ones, or where it is already.
+
+    Asked before its origin is noted: a note for the name of a file that the recorder wrote could be taken to speak of
+    that, if it happens to have the same size and time.
+    """
+    task = staged.task
+    for path in chain([task.path], other_names(staged.storage, task.path)):
+        if not os.path.lexists(os.path.join(staged.storage.root, path)) or _same_content(staged, path):
+            yield path
+
+
+def _conflict(staged: Staged) -> Refused:
+    """Return the refusal of a segment for which no name is free."""
+    staged.partial.drop()
+    return refuse(staged.task, Refusal.CONFLICT, staged.task.path)
 
 
 def _same_content(staged: Staged, path: str) -> bool:
