@@ -175,7 +175,7 @@ def _rot(ledger: Ledger, storage: Storage, segment: Segment, files: tuple[FileMa
 
 
 def from_scan(storage: Storage, scanned: ScanReport) -> list[Damage]:
-    """Return what a full scan noticed: missing, foreign and rewritten files."""
+    """Return what a full scan noticed: missing, foreign and rewritten files, and damage to the ledger."""
     found = [
         Damage(storage=storage, path=path, kind="missing", detail="it is not there any more")
         for path in scanned.vanished
@@ -185,6 +185,9 @@ def from_scan(storage: Storage, scanned: ScanReport) -> list[Damage]:
         Damage(storage=storage, path=path, kind="changed", detail="it was written to after it was sealed")
         for path in scanned.rewritten
     ]
+    if scanned.repaired:
+        detail = f"damaged rows, read anew from the storage: {scanned.repaired:,}; is the ledger's disk failing?"
+        found.append(Damage(storage=storage, path="the ledger", kind="ledger", detail=detail))
     return found
 
 

@@ -98,7 +98,7 @@ def _sentences(report: ScanReport) -> list[str]:
     if report.uncertain:
         said.append(f"{report.uncertain:,} segments have an uncertain local time and count for nothing")
     if report.repaired:
-        said.append(f"{report.repaired:,} damaged rows of the ledger were read anew from the storage")
+        said.append(f"damaged rows of the ledger, read anew from the storage: {report.repaired:,}")
     if report.rewritten:
         said.append(f"{len(report.rewritten):,} sealed segments were written to, such as {report.rewritten[0]}")
     return said + report.notes

@@ -69,6 +69,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """Set and read back what durability rests on."""
     connection.isolation_level = None  # we send BEGIN ourselves: the driver would begin too late
     cursor = connection.cursor()
+    where = ""
     try:
         where = cursor.execute("PRAGMA database_list").fetchone()[2]
         cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
@@ -85,8 +86,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         cursor.execute("PRAGMA cache_size=-65536")
         # Every commit is durable in the log; copying the log into the file less often makes a first scan faster.
         cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    except UnicodeDecodeError as error:  # SQLite's own message quotes what is no text
+        raise LedgerDamaged(where, error) from error
     except sqlite3.Error as error:
-        raise _sqlite_error(error, str(locals().get("where", "")) or _path_of(connection)) from error
+        raise _sqlite_error(error, where or _path_of(connection)) from error
     finally:
         cursor.close()
 
@@ -100,6 +103,10 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+_DAMAGE = ("malformed", "not a database", "disk I/O", "corrupt", "Could not decode", "unsupported file format")
+"""What SQLite and Python's module say of a file whose bytes are not what was written."""
+
+
 def _sqlite_error(error: BaseException, where: str) -> OperatorError:
     """Name what SQLite reports in the operator's terms."""
     text = str(error)
@@ -107,7 +114,7 @@ def _sqlite_error(error: BaseException, where: str) -> OperatorError:
         return LedgerBusy(where, text)
     if "full" in text:
         return DiskFull(where, "the ledger")
-    if "malformed" in text or "not a database" in text or "disk I/O" in text or "corrupt" in text:
+    if any(word in text for word in _DAMAGE):
         return LedgerDamaged(where, text)
     return LedgerUnreachable(where, text)
 
@@ -118,6 +125,8 @@ def _translate(context: ExceptionContext) -> BaseException | None:
     where = shown(context.engine) if context.engine else "?"
     if isinstance(error, OperatorError):
         return error
+    if isinstance(error, UnicodeDecodeError):
+        return LedgerDamaged(where, error)
     if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
         error, sqlite3.IntegrityError | sqlite3.ProgrammingError
     ):
