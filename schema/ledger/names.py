@@ -5,7 +5,7 @@ Rule: a name's id never changes, so the cache needs no invalidation; concurrent 
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schema.tables import cameras, servers, storages
@@ -69,10 +69,6 @@ class Names:
                 return self.storage_id(connection, server, name)
             self._ids[key] = found
         return self._ids[key]
-
-    def rename_storage_identity(self, connection: Connection, storage_id: int, identity: str) -> None:
-        """Remember which disk a storage is on."""
-        connection.execute(update(storages).where(storages.c.id == storage_id).values(identity=identity))
 
     def forget(self) -> None:
         """Drop the cache, after a transaction that added names was rolled back."""

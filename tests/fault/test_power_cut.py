@@ -127,7 +127,10 @@ STEPS: list[Step] = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_cut_at_a_step_what_is_there_is_whole_and_the_next_run_goes_on(machine: Machine, step: Step) -> None:
+def test_cut_at_a_step_what_is_there_is_whole_and_the_next_run_goes_on(
+    machine: Machine, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill.fill._BATCH", 4)  # so that there is a second landing, however fast the disk is
     with machine.on():
         killed_at(machine.base, step, machine.cut)
     with machine.on():
