@@ -29,7 +29,7 @@ from schema.digests import hasher
 from schema.errors import DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
 from schema.ledger.segments import FileManifest, Landing, digest_of
-from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State
+from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State, Task
 
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 """What file systems say to a name they cannot hold."""
@@ -147,7 +147,7 @@ class Lander:
         return refuse(staged.task, Refusal.ALREADY_HERE, path)
 
     def _commit(self, published: Sequence[_Published]) -> None:
-        landings = [Landing(self._segment(one), one.staged.files, one.staged.task.source) for one in published]
+        landings = [Landing(self._segment(one), one.staged.files, _row_here(one.staged.task)) for one in published]
         with self._ledger.writing() as connection:
             self._ledger.segments.land(connection, landings)
 
@@ -181,6 +181,11 @@ class Lander:
             sent=one.staged.sent,
             renamed=one.path != one.staged.task.path,
         )
+
+
+def _row_here(task: Task) -> Segment | None:
+    """Return the source's row, if this ledger has it: what only a peer's service can read has none."""
+    return task.source if task.source.id else None
 
 
 class _Folders:

@@ -13,8 +13,10 @@ from typing import Protocol
 from backfill.beneath import folder_beneath, open_beneath
 from backfill.intake import measure_unit, unit_files
 from backfill.site import Site
+from backfill.storage import Storage
 from schema.errors import SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
+from schema.spans import Span
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment
 
 
@@ -35,6 +37,13 @@ class Peer(Protocol):
     @property
     def name(self) -> str:
         """The server's name."""
+        ...
+
+    def segments(self, storage: Storage, camera: str, window: Span) -> list[Segment]:
+        """Return the sealed segments of `camera` on one of its storages that overlap `window`, by start.
+
+        Raises PeerUnreachable and the other errors of a link.
+        """
         ...
 
     def manifest(self, segment: Segment) -> Manifest:
@@ -77,6 +86,11 @@ class FolderPeer:
     def name(self) -> str:
         """The server's name."""
         return self._name
+
+    def segments(self, storage: Storage, camera: str, window: Span) -> list[Segment]:
+        """Return what the ledger has of `camera` around `window`."""
+        with self._ledger.reading() as connection:
+            return self._ledger.segments.window(connection, storage.id, camera, window)
 
     def manifest(self, segment: Segment) -> Manifest:
         """Return the files of `segment` with the digests the ledger has of them."""

@@ -78,8 +78,11 @@ def fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[li
     """
     away: dict[int, str] = {}
     for storage_id in {task.source.storage_id for task in plan.tasks}:
+        source = site.storage(storage_id)
+        if source.remote:
+            continue  # its service will say
         try:
-            site.storage(storage_id).check_present()
+            source.check_present()
         except OperatorError as error:
             away[storage_id] = str(error)
     tasks = [task for task in plan.tasks if task.storage_id in stagings]

@@ -9,9 +9,10 @@ import msgspec
 
 from backfill.layouts import build
 from backfill.storage import STATE_FOLDER, Storage
-from schema.errors import StagingUnusable, StorageAway, UnknownName
+from schema.errors import ConfigInvalid, StagingUnusable, StorageAway, UnknownName
 from schema.ledger import Ledger
 from schema.settings import Settings, StorageSettings
+from schema.wire import StorageAbout
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +21,34 @@ class Site:
 
     settings: Settings
     servers: tuple[str, ...]
+    """Those whose storages are folders here, then those reached over the link."""
     storages: tuple[Storage, ...]
+    """The recorders' storages that are folders here."""
     side: dict[tuple[int, int], Storage]
+    remote: tuple[Storage, ...] = ()
+    """Storages that only a peer's service can read."""
+    problems: tuple[str, ...] = ()
+    """What keeps a peer's storage from being understood here."""
+
+    @property
+    def local(self) -> tuple[str, ...]:
+        """The servers that can be filled from here."""
+        return tuple(server.name for server in self.settings.servers)
 
     def of(self, server: str) -> list[Storage]:
         """Return the storages that count as `server`'s: its recorder's, and side stores filled for it."""
-        return [storage for storage in (*self.storages, *self.side.values()) if storage.server == server]
+        return [storage for storage in self._all() if storage.server == server]
 
     def storage(self, ident: int) -> Storage:
         """Return the storage with that ledger id."""
-        return next(one for one in (*self.storages, *self.side.values()) if one.id == ident)
+        return next(one for one in self._all() if one.id == ident)
 
     def peers(self, server: str) -> list[str]:
         """Return the other servers, in the order of the configuration."""
         return [name for name in self.servers if name != server]
+
+    def _all(self) -> tuple[Storage, ...]:
+        return (*self.storages, *self.side.values(), *self.remote)
 
     def check_server(self, server: str) -> None:
         """Raise UnknownName unless `server` is configured."""
@@ -58,13 +73,60 @@ def build_site(settings: Settings, ledger: Ledger) -> Site:
                     cameras=server.cameras,
                 )
             )
+    remote, problems = _remote(settings, ledger)
     side: dict[tuple[int, int], Storage] = {}
     for storage in storages:
         if takes_side(storage):
-            for source in storages:
-                if source.server != storage.server:
+            for source in (*storages, *remote):
+                if source.server != storage.server and source.origin is None:
                     side[storage.id, source.id] = _side_store(storage, source, ledger)
-    return Site(settings, tuple(server.name for server in settings.servers), tuple(storages), side)
+    servers = (*(server.name for server in settings.servers), *(peer.name for peer in settings.peers))
+    return Site(settings, servers, tuple(storages), side, remote, problems)
+
+
+def _remote(settings: Settings, ledger: Ledger) -> tuple[tuple[Storage, ...], tuple[str, ...]]:
+    """Return the peers' storages as far as their services have told of them, and what could not be understood."""
+    found: list[Storage] = []
+    problems: list[str] = []
+    for peer in settings.peers:
+        with ledger.reading() as connection:
+            known = ledger.mirror.about(connection, peer.name)
+        for ident, about in known:
+            one = about.settings()
+            try:
+                layout = build(one, peer.name)
+            except ConfigInvalid as error:
+                problems.append(f"storage {peer.name}/{about.name} cannot be read: {error}")
+                continue
+            found.append(
+                Storage(
+                    id=ident,
+                    server=peer.name,
+                    name=about.name,
+                    root="",
+                    layout=layout,
+                    settings=one,
+                    cameras=dict(about.cameras),
+                    origin=about.side_of,
+                    remote=True,
+                )
+            )
+    return tuple(found), tuple(problems)
+
+
+def about(storage: Storage) -> StorageAbout:
+    """Return how the names of a storage of ours are read, to tell a peer."""
+    one = storage.settings
+    return StorageAbout(
+        name=one.name,
+        layout=one.layout,
+        zone=one.zone,
+        retention=one.retention,
+        template=one.template,
+        options=dict(one.options),
+        cameras=dict(storage.cameras),
+        side_of=storage.origin,
+    )
 
 
 def takes_side(storage: Storage) -> bool:

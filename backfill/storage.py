@@ -35,6 +35,8 @@ class Storage:
     """The recorder's camera name -> the shared one."""
     origin: str | None = None
     """For a side store: the peer everything in it came from."""
+    remote: bool = False
+    """Whether its files can only be had from the peer's service; then `root` is empty."""
 
     @property
     def title(self) -> str:

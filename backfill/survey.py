@@ -11,10 +11,11 @@ from backfill import outages as outage_rules
 from backfill import plan as plan_rules
 from backfill.gaps import Coverage, Refusing, Rules
 from backfill.layouts import Traits
+from backfill.peer import Peer
 from backfill.placing import place
 from backfill.site import Site
 from backfill.storage import Storage
-from schema.ledger import Connection, Held, Ledger
+from schema.ledger import Held, Ledger
 from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
 from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
@@ -103,7 +104,7 @@ def settle(site: Site) -> int:
     configured = site.settings.gaps.settle
     if configured is not None:
         return int(configured)
-    longest = max((storage.layout.traits.segment for storage in site.storages), default=0)
+    longest = max((storage.layout.traits.segment for storage in (*site.storages, *site.remote)), default=0)
     return max(2 * longest, SETTLE_LEAST)
 
 
@@ -190,27 +191,31 @@ def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules
 
 def _retention(site: Site, server: str) -> int | None:
     """Return the longest retention of a server's storages, None if any is unknown."""
-    kept = [storage.settings.retention for storage in site.storages if storage.server == server]
+    kept = [one.settings.retention for one in (*site.storages, *site.remote) if one.server == server]
     return None if None in kept or not kept else max(one for one in kept if one is not None)
 
 
-def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
-    """Return what to fetch to fill the gaps of `server`, in order, and what is refused before it starts."""
+def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[str, Peer]) -> Plan:
+    """Return what to fetch to fill the gaps of `server`, in order, and what is refused before it starts.
+
+    `peers` are asked what they have around the gaps; one that does not answer has nothing to offer now. A gap of which
+    nobody offers anything stays fillable.
+    """
     now = found.question.now
     mine = [gap for gap in found.gaps if gap.server == server]
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
     for camera, by_server in found.coverage.items():
-        here, peers = _sides(site, by_server, server)
+        here, others = _sides(site, by_server, server)
         rules = _rules(site, server, here, found.question)
         spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
         served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
-        hoped = gap_rules.hoped(here, peers, rules, _concerning(found.outages, server, camera))
+        hoped = gap_rules.hoped(here, others, rules, _concerning(found.outages, server, camera))
         if not spans and not hoped:
             continue
         wanted = plan_rules.widen(merge([*spans, *hoped]), _blur(site.peers(server), site), _blur([server], site))
-        chosen = plan_rules.choose(wanted, _sources(ledger, site, camera, server, wanted), spans)
+        chosen = plan_rules.choose(wanted, _sources(peers, site, camera, server, wanted), spans)
         brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
@@ -223,31 +228,33 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
     return Plan(tasks=tuple(plan_rules.order(tasks, now)), refused=tuple(refused), gaps=tuple(served))
 
 
-def _sources(ledger: Ledger, site: Site, camera: str, server: str, spans: list[Span]) -> list[plan_rules.Source]:
+def _sources(
+    peers: Mapping[str, Peer], site: Site, camera: str, server: str, spans: list[Span]
+) -> list[plan_rules.Source]:
     """Return what the peers' own recorders wrote of `camera` that overlaps `spans`."""
     sources: list[plan_rules.Source] = []
-    with ledger.reading() as connection:
-        for peer in site.peers(server):
-            for storage in site.of(peer):
+    for name in site.peers(server):
+        if name not in peers:
+            continue
+        for storage in site.of(name):
+            if storage.origin is None:  # in a side store everything came from somewhere else
                 for window in plan_rules.windows(spans, _NEARBY):
-                    sources += _offered(connection, ledger, peer, storage, camera, window)
+                    sources += _offered(peers[name], storage, camera, window)
     return sources
 
 
-def _offered(
-    connection: Connection, ledger: Ledger, peer: str, storage: Storage, camera: str, window: Span
-) -> list[plan_rules.Source]:
+def _offered(peer: Peer, storage: Storage, camera: str, window: Span) -> list[plan_rules.Source]:
     """Return what the recorder of one storage of `peer` wrote in `window`."""
     traits = storage.layout.traits
     reach = Span(window.start - traits.late, window.end + traits.late)
     # Whether a file is the first after a start, and so named late, only its neighbours tell: ask for them too. One that
     # lies even farther away is not missed: a file that nothing joins is trusted less, and at worst fetched needlessly.
     beyond = traits.segment + traits.joint
-    found = ledger.segments.window(connection, storage.id, camera, Span(reach.start - beyond, reach.end + beyond))
+    found = peer.segments(storage, camera, Span(reach.start - beyond, reach.end + beyond))
     # Filled itself, or of uncertain time: never offered (docs/design, invariant 4).
     own = [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
     offered = plan_rules.offer(
-        peer, own, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
+        peer.name, own, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
     )
     return [source for source in offered if source.segment.end > reach.start and source.segment.start < reach.end]
 

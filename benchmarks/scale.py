@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from backfill.peer import FolderPeer
 from backfill.site import Site, build_site
 from backfill.survey import Question, plan, survey
 from benchmarks.data import HOUR, START
@@ -79,7 +80,7 @@ def _look(ledger: Ledger, site: Site, now: int) -> dict[str, Any]:
         began = time.perf_counter()
         found = survey(ledger, site, Question(now=now))
         surveyed = time.perf_counter()
-        planned = plan(ledger, site, found, DESTINATION)
+        planned = plan(ledger, site, found, DESTINATION, {SOURCE: FolderPeer(SOURCE, site, ledger)})
         plans.append(time.perf_counter() - surveyed)
         surveys.append(surveyed - began)
         tasks = len(planned.tasks)

@@ -100,6 +100,10 @@ _TABLES = {
     "Gaps": "`[gaps]`",
     "Fill": "`[fill]`",
     "Scan": "`[scan]`",
+    "PeerSettings": "`[[peers]]`",
+    "Link": "`[link]`",
+    "Service": "`[service]`",
+    "AlarmChannel": "`[[alarms]]`",
     "ServerSettings": "`[[servers]]`",
     "StorageSettings": "`[[servers.storages]]`",
     "TemplateRules": "`[servers.storages.template]`",
@@ -109,8 +113,9 @@ _TABLES = {
 
 def configuration() -> str:
     """Return docs/reference/configuration.md: every key with type, default and the sentence beside it in the code."""
-    tree = ast.parse((Path(__file__).parent.parent / "schema" / "settings.py").read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    schema = Path(__file__).parent.parent / "schema"
+    bodies = [ast.parse((schema / name).read_text(encoding="utf-8")).body for name in ("settings.py", "service.py")]
+    classes = {node.name: node for body in bodies for node in body if isinstance(node, ast.ClassDef)}
     parts = [_CONFIGURATION]
     for name, title in _TABLES.items():
         node = classes[name]

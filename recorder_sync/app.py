@@ -5,9 +5,9 @@ Rule: everything that reads the clock or chooses an implementation does it here;
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from backfill.after import after_fill
 from backfill.digesting import take_fresh
 from backfill.fill import fill
 from backfill.gate import Gate
-from backfill.peer import FolderPeer
+from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
 from backfill.scan import Progress, ScanOptions, ScanReport, scan
 from backfill.site import Site, build_site
@@ -61,6 +61,8 @@ class App:
     settings: Settings
     ledger: Ledger
     site: Site
+    links: Mapping[str, Peer] = field(default_factory=dict)
+    """The peers that are reached over the network, by server."""
 
     def question(
         self,
@@ -137,20 +139,24 @@ class App:
 
     def plan(self, found: Survey, server: str) -> Plan:
         """Return what to fetch for `server`."""
-        return plan(self.ledger, self.site, found, server)
+        return plan(self.ledger, self.site, found, server, self.peers(server))
+
+    def peers(self, server: str) -> dict[str, Peer]:
+        """Return how to reach each of the servers that `server` can be filled from."""
+        folders = (name for name in self.site.peers(server) if name in self.site.local)
+        return {name: FolderPeer(name, self.site, self.ledger) for name in folders} | dict(self.links)
 
     def fill(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
         """Run a plan to its end, with what must follow it."""
         return asyncio.run(self._fill(planned, server, gate, listener))
 
     async def _fill(self, planned: Plan, server: str, gate: Gate, listener: Listener) -> FillResult:
-        peers = {name: FolderPeer(name, self.site, self.ledger) for name in self.site.peers(server)}
         result = await fill(
             planned,
             server,
             site=self.site,
             ledger=self.ledger,
-            peers=peers,
+            peers=self.peers(server),
             now=now,
             gate=gate,
             listener=listener,
@@ -174,7 +180,7 @@ class App:
         """Return this app with some keys of `[fill]` changed for one command."""
         rules = msgspec.structs.replace(self.settings.fill, **changes)
         settings = msgspec.structs.replace(self.settings, fill=rules)
-        return App(settings, self.ledger, Site(settings, self.site.servers, self.site.storages, self.site.side))
+        return replace(self, settings=settings, site=replace(self.site, settings=settings))
 
     def notes(self, found: Survey) -> list[str]:
         """Return what an operator should know beside the gaps."""

@@ -200,6 +200,42 @@ class CannotPublish(OperatorError):
     hint = "the file system needs hard links or renameat2; set fill = \"side\" with a 'side' folder that has them"
 
 
+class PeerUnreachable(OperatorError):
+    """peer {0} does not answer: {1}"""
+
+    exit_code = 24
+    transient = True
+    hint = "check the network and that recorder-sync runs there; gaps stay open and are filled when it is back"
+
+
+class PeerRefused(OperatorError):
+    """peer {0} refuses us: {1}"""
+
+    exit_code = 25
+    hint = "pair the two servers anew: 'recorder-sync init' on one, the command it prints on the other"
+
+
+class PeerUntrusted(OperatorError):
+    """what answers as peer {0} is not it: {1}"""
+
+    exit_code = 26
+    hint = "nothing was sent; if the server was set up anew, pair the two again, else look for who answers there"
+
+
+class PeerInvalid(OperatorError):
+    """peer {0} sent what cannot be right: {1}"""
+
+    exit_code = 27
+    hint = "nothing of it was used; is the same release of recorder-sync running there, and is its disk well?"
+
+
+class PeerIncompatible(OperatorError):
+    """peer {0} speaks another protocol: {1}"""
+
+    exit_code = 28
+    hint = "install the same release of recorder-sync on both servers"
+
+
 class LedgerDamaged(OperatorError):
     """the ledger {0} is damaged: {1}"""
 

@@ -17,28 +17,14 @@ import msgspec
 
 from schema.errors import ConfigInvalid, ConfigMissing
 from schema.moments import parse_duration, parse_rate, parse_size
-from schema.spans import SECOND
+from schema.service import AlarmChannel, Link, PeerSettings, Service, alarm_problem, link_problem, parse_window
+from schema.spans import HOUR, SECOND
+from schema.units import Duration, Rate, Size, Strict
 
 OWN = "own"
 """What reports say instead of a server's name of what the recorder here wrote."""
 
 DEFAULT_CONFIG = "recorder-sync.toml"
-
-
-class Duration(int):
-    """Microseconds, written as `90s`, `2h`, `10d`."""
-
-
-class Size(int):
-    """Bytes, written as `5 GB`, `4 MiB`."""
-
-
-class Rate(int):
-    """Bytes per second, written as `50 MB/s` or `200 Mbit/s`."""
-
-
-class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the file: unknown keys are errors."""
 
 
 class Gaps(Strict, frozen=True):
@@ -65,6 +51,16 @@ class Fill(Strict, frozen=True):
     """Unit of resume and of naming damage; a power of two from 64 KiB to 1 GiB."""
     readback: bool = False
     """Read every copy back from the disk before it is published."""
+    order: Literal["retention", "newest", "oldest"] = "retention"
+    """What is fetched first: `retention`, what the source deletes soonest, then the newest; or by age alone."""
+    windows: list[str] = []
+    """When the service may fill, such as `["22:00-06:00"]`, in `service.zone`; default always."""
+    fresh: Duration = Duration(24 * HOUR)
+    """Gaps younger than this are filled at once, outside the windows too."""
+    latency: Duration = Duration(SECOND // 5)
+    """Fill more slowly while a small durable write beside the recordings takes longer than this; `0s` for never."""
+    priority: Literal["low", "normal"] = "low"
+    """Whether the service asks the system to let others use processor and disk first."""
 
 
 class Scan(Strict, frozen=True):
@@ -161,6 +157,21 @@ class Settings(Strict, frozen=True):
     """How filling treats the disk and the line."""
     scan: Scan = Scan()
     """How storages are read."""
+    pair: str | None = None
+    """What these servers are called together, where one ledger holds many pairs; default their names."""
+    peers: list[PeerSettings] = []
+    """The servers on other hosts that record the same cameras."""
+    link: Link = Link()
+    """How this host's service talks to its peers."""
+    service: Service = Service()
+    """How `recorder-sync run` works."""
+    alarms: list[AlarmChannel] = []
+    """Where alarms are sent."""
+
+    @property
+    def pair_name(self) -> str:
+        """What these servers are called together."""
+        return self.pair or "+".join(sorted([*(one.name for one in self.servers), *(one.name for one in self.peers)]))
 
     def server(self, name: str) -> ServerSettings | None:
         """Return the server called `name`, if there is one."""
@@ -215,6 +226,10 @@ _TABLES: dict[str, type[Strict]] = {
     "gaps": Gaps,
     "fill": Fill,
     "scan": Scan,
+    "peers": PeerSettings,
+    "link": Link,
+    "service": Service,
+    "alarms": AlarmChannel,
     "servers": ServerSettings,
     "storages": StorageSettings,
     "template": TemplateRules,
@@ -274,7 +289,28 @@ def _problem(settings: Settings) -> str | None:
         problem = _server_problem(server)
         if problem:
             return f"server {server.name!r}: {problem}"
-    return _nested(settings.servers)
+    return _nested(settings.servers) or _service_problem(settings)
+
+
+def _service_problem(settings: Settings) -> str | None:
+    """Return what is wrong with what only the service reads."""
+    ours = [server.name for server in settings.servers]
+    theirs = [peer.name for peer in settings.peers]
+    for name in theirs:
+        if not _NAME.fullmatch(name) or name == OWN:
+            return f"peer name {name!r} is not plain letters, digits, dots, dashes and underscores"
+        if name in ours or theirs.count(name) > 1:
+            return f"two servers are called {name!r}"
+    try:
+        for window in settings.fill.windows:
+            parse_window(window)
+    except ValueError as error:
+        return f"fill.windows: {error}"
+    return (
+        zone_problem(settings.service.zone)
+        or link_problem(settings.peers, settings.link, settings.service)
+        or alarm_problem(settings.alarms)
+    )
 
 
 def _server_problem(server: ServerSettings) -> str | None:
@@ -373,4 +409,5 @@ def _resolve(settings: Settings, base: Path) -> Settings:
     ledger = settings.ledger
     if "://" not in ledger:
         ledger = f"sqlite:///{absolute('ledger', ledger)}"
-    return msgspec.structs.replace(settings, servers=servers, ledger=ledger)
+    link = msgspec.structs.replace(settings.link, folder=absolute("link.folder", settings.link.folder))
+    return msgspec.structs.replace(settings, servers=servers, ledger=ledger, link=link)

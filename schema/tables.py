@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
     false,
     text,
@@ -39,6 +40,8 @@ servers = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
+    # Which servers record the same cameras, where one ledger holds many pairs; empty until a service said so.
+    Column("pair", String(128), nullable=False, server_default=""),
 )
 
 storages = Table(
@@ -52,6 +55,15 @@ storages = Table(
     # The longest segment ever taken in: bounds how far back a window query must look for overlaps.
     Column("longest_us", BigInteger, nullable=False, server_default=text("0")),
     Column("scanned_us", BigInteger, nullable=False, server_default=text("0")),
+    # Rises with every change of this storage's coverage; a peer that has seen everything up to it lacks nothing.
+    Column("seq", BigInteger, nullable=False, server_default=text("0")),
+    # Changes when everything known of the storage was forgotten: what a peer has seen by then is worth nothing.
+    Column("epoch", String(32), nullable=False, server_default=""),
+    # Of a storage that only a peer can read: its coverage here is a copy of the peer's `epoch` up to `cursor`.
+    Column("mirror", Boolean, nullable=False, server_default=false()),
+    Column("cursor", String(64), nullable=False, server_default=""),
+    # How its names are read (`schema.wire.StorageAbout` as JSON), so that a report needs no configuration of it.
+    Column("about", Text, nullable=False, server_default=""),
     UniqueConstraint("server_id", "name"),
 )
 
@@ -118,6 +130,9 @@ coverage = Table(
     Column("stale", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("checksum", BigInteger, nullable=False),
+    # The storage's `seq` when this bucket last changed.
+    Column("seq", BigInteger, nullable=False, server_default=text("0")),
+    Index(None, "storage_id", "seq"),
 )
 
 outages = Table(
@@ -161,4 +176,58 @@ refusals = Table(
     Column("detail", String(1024), nullable=False, server_default=""),
     Column("at_us", BigInteger, nullable=False),
     UniqueConstraint("server_id", "peer_id", "path"),
+)
+
+# What holds for the ledger as a whole: `ledger` is who it is, `paused` says why nothing is filled.
+properties = Table(
+    "properties",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", String(1024), nullable=False),
+)
+
+# How one server last saw another. In a fleet's ledger there is a row for each direction.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("observer_id", ForeignKey("servers.id"), primary_key=True),
+    Column("server_id", ForeignKey("servers.id"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    # The last answer; 0 if there never was one.
+    Column("seen_us", BigInteger, nullable=False, server_default=text("0")),
+    # Its clock less ours, and how far that may be wrong; NULL while unknown.
+    Column("offset_us", BigInteger),
+    Column("offset_error_us", BigInteger),
+    Column("detail", String(1024), nullable=False, server_default=""),
+)
+
+# The outbox: an event is written in the transaction that makes it true, and sent later, as often as it takes.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    # Names the event, so that it is raised once however often it is noticed.
+    Column("key", String(256), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("server_id", ForeignKey("servers.id"), nullable=False),
+    # The server whose service raised it and delivers it.
+    Column("observer_id", ForeignKey("servers.id"), nullable=False),
+    Column("camera_id", ForeignKey("cameras.id")),
+    Column("at_us", BigInteger, nullable=False),
+    Column("text", String(1024), nullable=False),
+    Column("body", Text, nullable=False),
+    Index(None, "at_us"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("alarm_id", ForeignKey("alarms.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_us", BigInteger, nullable=False),
+    Column("error", String(1024), nullable=False, server_default=""),
+    Index(None, "state", "next_us"),
 )

@@ -69,9 +69,23 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Cause(StrEnum):
     """What explains a gap."""
 
+    SERVER = "server away"
+    """Its service does not answer: the host is down, or the network between."""
     STORAGE = "storage away"
     RECORDER = "recorder away"
     CAMERA = "camera away"
+
+
+class Reach(StrEnum):
+    """How one server sees another."""
+
+    UP = "up"
+    STANDBY = "standby"
+    """It answers, and its filling is paused."""
+    AWAY = "away"
+    REFUSED = "refused"
+    """Something answers, and it is not the paired server, or it does not want us."""
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

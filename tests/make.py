@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backfill.fill import fill
 from backfill.gate import Gate
-from backfill.peer import FolderPeer, Peer
+from backfill.peer import Peer
 from backfill.progress import Listener, nobody
 from backfill.scan import ScanOptions, ScanReport, scan
 from backfill.site import Site, build_site
@@ -145,13 +145,16 @@ class Bench:
         wanted = ScanOptions(**options)  # type: ignore[arg-type]
         return [scan(self.ledger, storage, now=self.clock, options=wanted) for storage in stores]
 
+    def _peers(self) -> dict[str, Peer]:
+        return {name: FolderPeer(name, self.site, self.ledger) for name in self.site.servers} | self.peers
+
     def survey(self, **question: object) -> Survey:
         """Return the survey of now."""
         return survey(self.ledger, self.site, Question(now=self.now, **question))  # type: ignore[arg-type]
 
     def plan(self, server: str, **question: object) -> Plan:
         """Return the plan for `server`."""
-        return plan(self.ledger, self.site, self.survey(**question), server)
+        return plan(self.ledger, self.site, self.survey(**question), server, self._peers())
 
     def fill(
         self,
@@ -165,7 +168,7 @@ class Bench:
         """Fill `server` and return the result."""
         import asyncio
 
-        peers = {name: FolderPeer(name, self.site, self.ledger) for name in self.site.servers} | self.peers
+        peers = self._peers()
         chosen = planned if planned is not None else self.plan(server, **question)
         return asyncio.run(
             fill(

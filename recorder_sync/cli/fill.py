@@ -42,7 +42,7 @@ def run(
             app.site.check_server(server)
         scanned = scan_with_progress(app) if scan_first else []
         found = app.survey(app.question(since=since, until=until, cameras=cameras))
-        wanted = servers or list(app.site.servers)
+        wanted = servers or list(app.site.local)
         if dry_run:
             documents, code = _show_plans(app, found, wanted, as_json)
         else:

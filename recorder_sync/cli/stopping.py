@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from backfill.gate import Gate
 from schema.errors import UsageInvalid
 from schema.moments import parse_rate
-from schema.settings import Rate
+from schema.units import Rate
 
 
 @contextmanager

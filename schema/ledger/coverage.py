@@ -4,12 +4,12 @@ Rule: derived and disposable. A change of segments marks its bucket stale in the
 bucket is computed anew from the segments when it is read. A test holds it against direct computation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, tuple_, update
 
 from schema.digests import row_checksum
 from schema.ledger.names import Names, insert_for
@@ -20,6 +20,10 @@ from schema.values import Mark, State
 
 BUCKET = 4 * HOUR
 """Long enough that an archive of months has few, short enough that the current one is cheap to compute."""
+
+
+_PAIRS_AT_ONCE = 200
+"""So that no statement has more parameters than a database takes."""
 
 
 def bucket_of(start: int) -> int:
@@ -38,7 +42,7 @@ class Held:
     """Nothing is known of this camera here before the first of these runs."""
 
 
-class _Body(msgspec.Struct, array_like=True):
+class Body(msgspec.Struct, array_like=True):
     """A bucket as stored. Keys of `filled` are server ids."""
 
     joint: int
@@ -47,12 +51,21 @@ class _Body(msgspec.Struct, array_like=True):
     gone: list[tuple[int, int, int]]
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Body).decode
+encode_body = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Body).decode
 
 
 def mark_stale(connection: Connection, storage_id: int, touched: Iterable[tuple[int, int]]) -> None:
-    """Mark `(camera_id, bucket)` pairs of a storage as to be computed anew."""
+    """Mark `(camera_id, bucket)` pairs of a storage as changed and to be computed anew.
+
+    The storage's number of changes rises in the same transaction, which holds its row until it ends: whoever has seen
+    a number has seen every change up to it.
+    """
+    pairs = sorted(touched)
+    if not pairs:
+        return
+    raised = update(storages).where(storages.c.id == storage_id).values(seq=storages.c.seq + 1)
+    seq = connection.execute(raised.returning(storages.c.seq)).scalar_one()
     rows = [
         {
             "storage_id": storage_id,
@@ -61,15 +74,17 @@ def mark_stale(connection: Connection, storage_id: int, touched: Iterable[tuple[
             "stale": True,
             "body": b"",
             "checksum": 0,
+            "seq": seq,
         }
-        for camera_id, bucket in sorted(touched)
+        for camera_id, bucket in pairs
     ]
-    if rows:
-        statement = insert_for(connection, coverage)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["storage_id", "camera_id", "bucket"], set_={"stale": True}),
-            rows,
-        )
+    statement = insert_for(connection, coverage)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["storage_id", "camera_id", "bucket"], set_={"stale": True, "seq": seq}
+        ),
+        rows,
+    )
 
 
 class CoverageBook:
@@ -99,19 +114,7 @@ class CoverageBook:
                 coverage.c.bucket >= bucket_of(window.start - (longest or 0)),
                 coverage.c.bucket <= bucket_of(window.end),
             )
-        bodies: dict[tuple[int, int], _Body] = {}
-        anew: list[tuple[int, int]] = []
-        query = select(
-            coverage.c.camera_id, coverage.c.bucket, coverage.c.stale, coverage.c.body, coverage.c.checksum
-        ).where(condition)
-        for camera_id, bucket, stale, body, stored in connection.execute(query):
-            decoded = None if stale else self._read_body(storage_id, camera_id, bucket, body, stored)
-            if decoded is None or decoded.joint != joint:
-                anew.append((camera_id, bucket))
-            else:
-                bodies[camera_id, bucket] = decoded
-        for camera_id, bucket in anew:
-            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        bodies = self._read(connection, storage_id, joint, condition)
         held = self._joined(connection, bodies, joint)
         if window is not None:
             first = min((bucket for _, bucket in bodies), default=0)
@@ -122,15 +125,49 @@ class CoverageBook:
                     known.from_start = False
         return held
 
-    def _read_body(self, storage_id: int, camera_id: int, bucket: int, body: bytes, stored: int) -> _Body | None:
+    def bodies(
+        self, connection: Connection, storage_id: int, joint: int, wanted: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], Body]:
+        """Return the buckets of `(camera_id, bucket)` pairs; wants a write transaction."""
+        found: dict[tuple[int, int], Body] = {}
+        for at in range(0, len(wanted), _PAIRS_AT_ONCE):
+            part = tuple_(coverage.c.camera_id, coverage.c.bucket).in_(wanted[at : at + _PAIRS_AT_ONCE])
+            found.update(self._read(connection, storage_id, joint, and_(coverage.c.storage_id == storage_id, part)))
+        return {pair: found[pair] for pair in wanted if pair in found}
+
+    def _read(
+        self, connection: Connection, storage_id: int, joint: int, condition: ColumnElement[bool]
+    ) -> dict[tuple[int, int], Body]:
+        """Return the buckets that meet `condition`, those computed that must be."""
+        mirror = connection.execute(select(storages.c.mirror).where(storages.c.id == storage_id)).scalar()
+        bodies: dict[tuple[int, int], Body] = {}
+        anew: list[tuple[int, int]] = []
+        query = select(
+            coverage.c.camera_id, coverage.c.bucket, coverage.c.stale, coverage.c.body, coverage.c.checksum
+        ).where(condition)
+        for camera_id, bucket, stale, body, stored in connection.execute(query):
+            decoded = None if stale else self._read_body(storage_id, camera_id, bucket, body, stored)
+            if decoded is None or (decoded.joint != joint and not mirror):
+                anew.append((camera_id, bucket))
+            else:
+                bodies[camera_id, bucket] = decoded
+        if mirror and anew:
+            # There are no segments here to compute it from: the peer is asked for everything again.
+            connection.execute(update(storages).where(storages.c.id == storage_id).values(epoch="", cursor=""))
+            return bodies
+        for camera_id, bucket in anew:
+            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        return bodies
+
+    def _read_body(self, storage_id: int, camera_id: int, bucket: int, body: bytes, stored: int) -> Body | None:
         if stored != row_checksum((storage_id, camera_id, bucket, body)):
             return None
         return _decode(body)
 
-    def _joined(self, connection: Connection, bodies: dict[tuple[int, int], _Body], joint: int) -> dict[str, Held]:
-        loose: dict[int, _Body] = {}
+    def _joined(self, connection: Connection, bodies: dict[tuple[int, int], Body], joint: int) -> dict[str, Held]:
+        loose: dict[int, Body] = {}
         for (camera_id, _), body in bodies.items():
-            into = loose.setdefault(camera_id, _Body(joint, [], {}, []))
+            into = loose.setdefault(camera_id, Body(joint, [], {}, []))
             into.own += body.own
             into.gone += body.gone
             for origin_id, filled in body.filled.items():
@@ -143,7 +180,7 @@ class CoverageBook:
             held[self._names.camera(connection, camera_id)] = one
         return dict(sorted(held.items()))
 
-    def _compute(self, connection: Connection, storage_id: int, camera_id: int, bucket: int, joint: int) -> _Body:
+    def _compute(self, connection: Connection, storage_id: int, camera_id: int, bucket: int, joint: int) -> Body:
         """Compute a bucket from its segments and keep it."""
         own: list[tuple[int, int, int]] = []
         filled: dict[int, list[tuple[int, int, int]]] = {}
@@ -169,7 +206,7 @@ class CoverageBook:
             else:
                 origin_id = self._names.server_id(connection, segment.origin)
                 filled.setdefault(origin_id, []).append((segment.start, segment.end, segment.start))
-        body = _Body(
+        body = Body(
             joint,
             list(runs(own, joint)),
             {origin_id: list(runs(rows, joint)) for origin_id, rows in filled.items()},
@@ -182,8 +219,8 @@ class CoverageBook:
             connection.execute(update(folders).where(folders.c.id.in_(hurt)).values(settled=False))
         return body
 
-    def _keep(self, connection: Connection, storage_id: int, camera_id: int, bucket: int, body: _Body) -> None:
-        encoded: Any = _encode(body)
+    def _keep(self, connection: Connection, storage_id: int, camera_id: int, bucket: int, body: Body) -> None:
+        encoded: Any = encode_body(body)
         key = (
             coverage.c.storage_id == storage_id,
             coverage.c.camera_id == camera_id,

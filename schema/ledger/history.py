@@ -51,17 +51,38 @@ class History:
                 )
             )
 
-    def outage_ended(self, connection: Connection, server: str, cause: Cause, at: int) -> None:
-        """Close the open outage of `server` with this cause, if there is one."""
+    def outage_ended(
+        self, connection: Connection, server: str, cause: Cause, at: int, camera: str | None = None
+    ) -> None:
+        """Close the open outage of `server`, or of one camera there, with this cause, if there is one."""
+        camera_id = None if camera is None else self._names.camera_id(connection, camera)
         connection.execute(
             update(outages)
             .where(
                 outages.c.server_id == self._names.server_id(connection, server),
+                outages.c.camera_id.is_(None) if camera_id is None else outages.c.camera_id == camera_id,
                 outages.c.cause == cause.value,
                 outages.c.end_us.is_(None),
             )
             .values(end_us=at)
         )
+
+    def outage_told(self, connection: Connection, outage: Outage) -> None:
+        """Take in an outage that a peer recorded, or how one of them ended."""
+        server_id = self._names.server_id(connection, outage.server)
+        camera_id = None if outage.camera is None else self._names.camera_id(connection, outage.camera)
+        same = (
+            outages.c.server_id == server_id,
+            outages.c.camera_id.is_(None) if camera_id is None else outages.c.camera_id == camera_id,
+            outages.c.cause == outage.cause.value,
+            outages.c.start_us == outage.span.start,
+        )
+        values = {"end_us": outage.span.end if outage.over else None, "evidence": outage.evidence[:1024]}
+        if connection.execute(select(outages.c.id).where(*same)).first() is None:
+            key = {"server_id": server_id, "camera_id": camera_id, "cause": outage.cause.value}
+            connection.execute(outages.insert().values(**key, start_us=outage.span.start, **values))
+        else:
+            connection.execute(update(outages).where(*same).values(values))
 
     def outages(self, connection: Connection, window: Span | None, now: int) -> list[Outage]:
         """Return the recorded outages that overlap `window`, by start; an open one ends at `now`."""

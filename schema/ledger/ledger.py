@@ -11,10 +11,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select, text, update
 
 from schema.errors import LedgerDamaged, LedgerUnreachable
+from schema.ledger.contacts import Contacts
 from schema.ledger.coverage import CoverageBook, Held
 from schema.ledger.engine import connect, shown
 from schema.ledger.history import History
 from schema.ledger.migrate import ensure_current
+from schema.ledger.mirror import MirrorBook
 from schema.ledger.names import Names
 from schema.ledger.segments import SegmentBook
 from schema.spans import Span
@@ -30,6 +32,8 @@ class Ledger:
         self.segments = SegmentBook(self.names)
         self.coverage = CoverageBook(self.names)
         self.history = History(self.names)
+        self.mirror = MirrorBook(self.names, self.coverage)
+        self.contacts = Contacts(self.names)
 
     @classmethod
     def open(cls, url: str) -> "Ledger":

@@ -3,12 +3,16 @@
 Rule: a name's id never changes, so the cache needs no invalidation; concurrent processes may add the same name.
 """
 
+import uuid
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schema.tables import cameras, servers, storages
+
+_NEW_NAME = 0x5253594F
+"""The advisory lock of whoever adds a name."""
 
 
 def insert_for(connection: Connection, table: Table) -> Any:
@@ -16,6 +20,21 @@ def insert_for(connection: Connection, table: Table) -> Any:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def new_epoch() -> str:
+    """Return a name for what is known of a storage from now on."""
+    return uuid.uuid4().hex
+
+
+def lock_storage(connection: Connection, storage_id: int) -> None:
+    """Let no other transaction write to a storage until this one ends. SQLite has one writer anyway.
+
+    Taken before anything else of the storage is written, so that two that write to it wait for each other instead of
+    each for the other.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(storages.c.id).where(storages.c.id == storage_id).with_for_update())
 
 
 class Names:
@@ -64,7 +83,9 @@ class Names:
             ).scalar()
             if found is None:
                 connection.execute(
-                    insert_for(connection, storages).values(server_id=server_id, name=name).on_conflict_do_nothing()
+                    insert_for(connection, storages)
+                    .values(server_id=server_id, name=name, epoch=new_epoch())
+                    .on_conflict_do_nothing()
                 )
                 return self.storage_id(connection, server, name)
             self._ids[key] = found
@@ -80,6 +101,9 @@ class Names:
         if key not in self._ids:
             self._load(connection, table)
         if key not in self._ids:
+            if connection.dialect.name == "postgresql":
+                # Two that add the same names in another order would wait for each other for ever.
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NEW_NAME})
             connection.execute(insert_for(connection, table).values(name=name).on_conflict_do_nothing())
             self._load(connection, table)
         return self._ids[key]

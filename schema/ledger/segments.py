@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from schema.digests import hasher, row_checksum
 from schema.ledger.coverage import bucket_of, mark_stale
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import Names, insert_for, lock_storage, new_epoch
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
 from schema.tables import coverage, folders, manifests, segments, storages
@@ -54,7 +54,7 @@ class FileManifest(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """A filled segment to record, with its files' digests and the row of its source, if that is in this ledger."""
+    """A filled segment to record, with its files' digests and the row of its source, if this ledger has one."""
 
     segment: Segment
     files: tuple[FileManifest, ...] = ()
@@ -110,6 +110,7 @@ class SegmentBook:
 
     def apply(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> None:
         """Take in what a scan found: folders, new and changed segments, removed rows; all or nothing."""
+        lock_storage(connection, storage_id)
         folder_ids = self._put_folders(connection, storage_id, changes)
         rows: list[dict[str, Any]] = []
         touched: set[tuple[int, int]] = set()
@@ -141,6 +142,7 @@ class SegmentBook:
         if not landings:
             return
         storage_id = landings[0].segment.storage_id
+        lock_storage(connection, storage_id)
         folder_ids = {
             folder: self._folder_id(connection, storage_id, folder)
             for folder in {landing.segment.path.rpartition("/")[0] for landing in landings}
@@ -268,6 +270,7 @@ class SegmentBook:
 
     def remove(self, connection: Connection, storage_id: int, ids: Sequence[int]) -> None:
         """Forget rows: what they stood for moved, or was never more than a stub."""
+        lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         self._touch(connection, ids, touched)
         for part in _parts(ids):
@@ -277,6 +280,7 @@ class SegmentBook:
 
     def bury(self, connection: Connection, storage_id: int, gone: Sequence[Segment], reason: str) -> None:
         """Turn segments whose files vanished into tombstones: deleted on purpose is not a gap."""
+        lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         for segment in gone:
             tomb = msgspec.structs.replace(segment, state=State.GONE, reason=reason)
@@ -321,12 +325,15 @@ class SegmentBook:
 
     def forget_storage(self, connection: Connection, storage_id: int) -> None:
         """Forget everything known of a storage, before it is read anew."""
+        lock_storage(connection, storage_id)
         mine = select(segments.c.id).where(segments.c.storage_id == storage_id)
         connection.execute(delete(manifests).where(manifests.c.segment_id.in_(mine)))
         for table in (coverage, segments, folders):
             connection.execute(delete(table).where(table.c.storage_id == storage_id))
         connection.execute(
-            update(storages).where(storages.c.id == storage_id).values(rules="", scanned_us=0, longest_us=0)
+            update(storages)
+            .where(storages.c.id == storage_id)
+            .values(rules="", scanned_us=0, longest_us=0, epoch=new_epoch(), cursor="")
         )
 
     def drop_folders(self, connection: Connection, ids: Sequence[int]) -> None:

@@ -4,4 +4,4 @@ Rule: a revision is never edited once released. `HEAD` is stated here so that op
 Alembic (0.3 s); a test holds it against the scripts.
 """
 
-HEAD = "0001"
+HEAD = "0002"

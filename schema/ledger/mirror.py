@@ -1,0 +1,136 @@
+"""Coverage as it goes from one ledger to another: what changed here since a cursor, and a copy of what a peer has.
+
+Rule: a cursor is `seq.camera.bucket` of the last bucket seen, within one epoch; another epoch starts from nothing. A
+mirrored storage has buckets and no segments, so that nothing of it can be computed anew: a damaged bucket makes the
+copy start again.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, select, tuple_, update
+
+from schema.digests import row_checksum
+from schema.ledger.coverage import Body, CoverageBook, encode_body
+from schema.ledger.names import Names, insert_for, lock_storage
+from schema.tables import coverage, storages
+from schema.wire import BUCKETS_AT_ONCE, Bucket, CoveragePage, StorageAbout, StorageState
+
+
+class MirrorBook:
+    """What one ledger tells another of coverage, and what it was told."""
+
+    def __init__(self, names: Names, book: CoverageBook) -> None:
+        self._names = names
+        self._book = book
+
+    def state(self, connection: Connection, storage_id: int, name: str) -> StorageState:
+        """Return how far the changes of a storage are."""
+        epoch, seq = connection.execute(
+            select(storages.c.epoch, storages.c.seq).where(storages.c.id == storage_id)
+        ).one()
+        return StorageState(name=name, epoch=epoch, seq=seq)
+
+    def changes(
+        self, connection: Connection, storage_id: int, joint: int, cursor: str, limit: int = BUCKETS_AT_ONCE
+    ) -> CoveragePage:
+        """Return the next buckets that changed after `cursor`, empty for all.
+
+        Stale buckets are computed first, so this wants a write transaction. Raises ValueError for what is no cursor.
+        """
+        after = _parsed(cursor)
+        epoch, longest = connection.execute(
+            select(storages.c.epoch, storages.c.longest_us).where(storages.c.id == storage_id)
+        ).one()
+        place = tuple_(coverage.c.seq, coverage.c.camera_id, coverage.c.bucket)
+        rows = connection.execute(
+            select(coverage.c.seq, coverage.c.camera_id, coverage.c.bucket)
+            .where(coverage.c.storage_id == storage_id, coverage.c.seq >= after[0], place > tuple_(*after))
+            .order_by(coverage.c.seq, coverage.c.camera_id, coverage.c.bucket)
+            .limit(limit + 1)
+        ).all()
+        found = [tuple(row) for row in rows[:limit]]
+        bodies = self._book.bodies(connection, storage_id, joint, [(camera, bucket) for _, camera, bucket in found])
+        return CoveragePage(
+            epoch=epoch,
+            cursor=".".join(map(str, found[-1])) if found else cursor,
+            more=len(rows) > limit,
+            longest=longest,
+            buckets=[self._told(connection, camera_id, bucket, body) for (camera_id, bucket), body in bodies.items()],
+        )
+
+    def _told(self, connection: Connection, camera_id: int, bucket: int, body: Body) -> Bucket:
+        return Bucket(
+            camera=self._names.camera(connection, camera_id),
+            bucket=bucket,
+            joint=body.joint,
+            own=body.own,
+            filled={self._names.server(connection, origin): runs for origin, runs in body.filled.items()},
+            gone=body.gone,
+        )
+
+    def seen(self, connection: Connection, storage_id: int) -> tuple[str, str]:
+        """Return the epoch and the cursor up to which a mirrored storage is copied; empty if nothing is."""
+        epoch, cursor = connection.execute(
+            select(storages.c.epoch, storages.c.cursor).where(storages.c.id == storage_id, storages.c.mirror)
+        ).one_or_none() or ("", "")
+        return epoch, cursor
+
+    def take(self, connection: Connection, storage_id: int, page: CoveragePage, at: int) -> None:
+        """Take in a page of a peer. What was copied of another epoch is dropped; `at` is when this was true."""
+        lock_storage(connection, storage_id)
+        if self.seen(connection, storage_id)[0] != page.epoch:
+            connection.execute(delete(coverage).where(coverage.c.storage_id == storage_id))
+        rows = [self._row(connection, storage_id, one) for one in page.buckets]
+        if rows:
+            statement = insert_for(connection, coverage)
+            new = {key: statement.excluded[key] for key in ("stale", "body", "checksum")}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["storage_id", "camera_id", "bucket"], set_=new), rows
+            )
+        connection.execute(
+            update(storages)
+            .where(storages.c.id == storage_id)
+            .values(mirror=True, epoch=page.epoch, cursor=page.cursor, longest_us=page.longest, scanned_us=at)
+        )
+
+    def _row(self, connection: Connection, storage_id: int, told: Bucket) -> dict[str, object]:
+        camera_id = self._names.camera_id(connection, told.camera)
+        filled = {self._names.server_id(connection, origin): runs for origin, runs in told.filled.items()}
+        body = encode_body(Body(told.joint, told.own, filled, told.gone))
+        return {
+            "storage_id": storage_id,
+            "camera_id": camera_id,
+            "bucket": told.bucket,
+            "stale": False,
+            "body": body,
+            "checksum": row_checksum((storage_id, camera_id, told.bucket, body)),
+        }
+
+    def note_about(self, connection: Connection, storage_id: int, about: StorageAbout) -> None:
+        """Keep how the names of a storage are read."""
+        text = msgspec.json.encode(about).decode()
+        connection.execute(update(storages).where(storages.c.id == storage_id).values(about=text))
+
+    def about(self, connection: Connection, server: str) -> Sequence[tuple[int, StorageAbout]]:
+        """Return the known storages of a server with how their names are read, by id; damaged notes are left out."""
+        rows = connection.execute(
+            select(storages.c.id, storages.c.about)
+            .where(storages.c.server_id == self._names.server_id(connection, server), storages.c.about != "")
+            .order_by(storages.c.id)
+        )
+        found = []
+        for ident, text in rows:
+            try:
+                found.append((ident, msgspec.json.decode(text, type=StorageAbout)))
+            except msgspec.DecodeError:
+                continue  # told anew with the next hello
+        return found
+
+
+def _parsed(cursor: str) -> tuple[int, int, int]:
+    """Return a cursor's three numbers; before everything for an empty one. Raises ValueError."""
+    if not cursor:
+        return -1, 0, 0
+    seq, camera_id, bucket = cursor.split(".")
+    return int(seq), int(camera_id), int(bucket)

@@ -1,0 +1,235 @@
+"""What two services say to each other: one structure a message, checked on arrival, with limits on everything.
+
+Rule: a message is data from somebody we do not trust with sizes, paths or counts. `read` refuses what is too long, has
+unknown fields or is not what it claims to be; nothing else decodes what a peer sent. A change that an older release
+would misread raises `PROTOCOL`. Times are integer microseconds UTC, sizes bytes, digests hexadecimal XXH3-128.
+"""
+
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from schema.errors import PeerInvalid
+from schema.settings import StorageSettings, TemplateRules
+
+PROTOCOL = 1
+"""Version of these messages. Two services work together if they share one."""
+
+MESSAGE_LIMIT = 8 * 2**20
+"""Bytes of the longest message that is read."""
+
+BUCKETS_AT_ONCE = 2000
+SEGMENTS_AT_ONCE = 5000
+FILES_AT_ONCE = 65_536
+OUTAGES_AT_ONCE = 1000
+
+_MAX = 2**63 - 1
+
+Moment = Annotated[int, msgspec.Meta(ge=-_MAX, le=_MAX)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+Camera = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+Runs = Annotated[list[tuple[Moment, Moment, Moment]], msgspec.Meta(max_length=100_000)]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that one service says to another."""
+
+
+class StorageAbout(Message, frozen=True):
+    """How the names of a storage are read. Also kept in the ledger, so that reports can be made anywhere."""
+
+    name: Name
+    layout: Annotated[str, msgspec.Meta(max_length=64)]
+    zone: Annotated[str, msgspec.Meta(max_length=64)]
+    retention: Count | None = None
+    """Microseconds; None if unknown."""
+    template: TemplateRules | None = None
+    options: Annotated[dict[str, Text], msgspec.Meta(max_length=64)] = {}
+    cameras: Annotated[dict[Camera, Camera], msgspec.Meta(max_length=10_000)] = {}
+    side_of: str | None = None
+    """Of a side store: the server everything in it came from."""
+
+    def settings(self) -> StorageSettings:
+        """Return this as the settings of a storage whose files cannot be seen from here."""
+        return StorageSettings(
+            root="",
+            layout=self.layout,
+            name=self.name,
+            zone=self.zone,
+            retention=self.retention,  # type: ignore[arg-type]  # a Duration is an int
+            template=self.template,
+            options=self.options,
+            fill="never",
+        )
+
+
+class Hello(Message, frozen=True):
+    """The first thing a service says of itself."""
+
+    protocols: Annotated[list[int], msgspec.Meta(max_length=16)]
+    release: Annotated[str, msgspec.Meta(max_length=32)]
+    server: Name
+    ledger: Annotated[str, msgspec.Meta(max_length=64)]
+    """Which ledger it writes to: two services that share one need not tell each other what is in it."""
+    storages: Annotated[list[StorageAbout], msgspec.Meta(max_length=256)]
+
+
+class StorageState(Message, frozen=True):
+    """How far the changes of one storage's coverage are."""
+
+    name: Name
+    epoch: Annotated[str, msgspec.Meta(max_length=32)]
+    seq: Count
+    present: bool = True
+    """Whether its folder is there."""
+
+
+class CameraState(Message, frozen=True):
+    """Whether a recorder records a camera. `newest` is the end of its newest sealed recording."""
+
+    camera: Camera
+    newest: Moment
+    recording: bool
+
+
+class Pulse(Message, frozen=True):
+    """What a service says every few seconds: its clock, and whether anything is new."""
+
+    now: Moment
+    boot: Annotated[str, msgspec.Meta(max_length=32)]
+    """Which run of the service this is: another one says hello again."""
+    storages: Annotated[list[StorageState], msgspec.Meta(max_length=256)]
+    cameras: Annotated[list[CameraState], msgspec.Meta(max_length=10_000)]
+    filling: bool = False
+    paused: str = ""
+
+
+class Bucket(Message, frozen=True, array_like=True):
+    """Coverage of one camera on one storage in one bucket of time: runs are (start, end, start of the last segment)."""
+
+    camera: Camera
+    bucket: Moment
+    joint: Count
+    own: Runs
+    filled: Annotated[dict[str, Runs], msgspec.Meta(max_length=64)]
+    gone: Runs
+
+
+class CoveragePage(Message, frozen=True):
+    """The next changes of one storage's coverage. `cursor` asks for what follows; nothing follows unless `more`."""
+
+    epoch: Annotated[str, msgspec.Meta(max_length=32)]
+    cursor: Annotated[str, msgspec.Meta(max_length=64)]
+    more: bool
+    longest: Count
+    """Microseconds of the longest segment there."""
+    buckets: Annotated[list[Bucket], msgspec.Meta(max_length=BUCKETS_AT_ONCE)]
+
+
+class OutageMessage(Message, frozen=True):
+    """An outage that a service recorded. `end` is None while it lasts."""
+
+    server: Name
+    camera: Camera | None
+    cause: Annotated[str, msgspec.Meta(max_length=32)]
+    start: Moment
+    end: Moment | None
+    evidence: Text
+
+
+class Outages(Message, frozen=True):
+    """The outages of the last days, newest last."""
+
+    outages: Annotated[list[OutageMessage], msgspec.Meta(max_length=OUTAGES_AT_ONCE)]
+
+
+class SegmentMessage(Message, frozen=True):
+    """One sealed segment that a service offers: what its own recorder wrote."""
+
+    camera: Camera
+    path: Path
+    start: Moment
+    end: Moment
+    size: Count
+    mtime_ns: Moment
+    folder: bool = False
+    marks: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    digest: Digest | None = None
+
+
+class SegmentsPage(Message, frozen=True):
+    """Segments of one camera on one storage that overlap a window, by start and path. `more`: ask from the last on."""
+
+    segments: Annotated[list[SegmentMessage], msgspec.Meta(max_length=SEGMENTS_AT_ONCE)]
+    more: bool
+
+
+class FileMessage(Message, frozen=True):
+    """One file of a segment; `name` is empty for a segment that is one file."""
+
+    name: Annotated[str, msgspec.Meta(max_length=4096)]
+    size: Count
+    mtime_ns: Moment
+    mode: Annotated[int, msgspec.Meta(ge=0, le=0o777)]
+    digest: Digest | None = None
+    chunk_size: Count = 0
+    chunks: Annotated[list[Digest], msgspec.Meta(max_length=1_000_000)] = []
+
+
+class ManifestMessage(Message, frozen=True):
+    """What a segment consists of now."""
+
+    folder: bool
+    mtime_ns: Moment
+    files: Annotated[list[FileMessage], msgspec.Meta(max_length=FILES_AT_ONCE)]
+
+
+class Problem(Message, frozen=True):
+    """Why a request was refused: the name of an error of the catalogue, and its details."""
+
+    error: Annotated[str, msgspec.Meta(max_length=64)]
+    detail: Text
+
+
+class Join(Message, frozen=True):
+    """What a joining host says to the inviting one, with the secret of the invitation."""
+
+    secret: Annotated[str, msgspec.Meta(max_length=128)]
+    server: Name
+    address: Annotated[str, msgspec.Meta(max_length=256)]
+    """Where its service listens; a host of `*` means the address the inviting host sees it under."""
+    identity: Annotated[str, msgspec.Meta(max_length=16_384)]
+    """Its certificate of identity, PEM."""
+    protocols: Annotated[list[int], msgspec.Meta(max_length=16)]
+
+
+class Joined(Message, frozen=True):
+    """What the inviting host answers."""
+
+    server: Name
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+    """Where its service listens, at the address of the invitation."""
+    encrypted: bool
+
+
+_T = TypeVar("_T", bound=Message)
+_encode = msgspec.json.Encoder().encode
+
+
+def written(message: Message) -> bytes:
+    """Return a message as it is sent."""
+    return _encode(message)
+
+
+def read(kind: type[_T], body: bytes, peer: str) -> _T:
+    """Return what `peer` sent as a message of a kind. Raises PeerInvalid."""
+    if len(body) > MESSAGE_LIMIT:
+        raise PeerInvalid(peer, f"a message of {len(body):,} bytes is longer than {MESSAGE_LIMIT:,}")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PeerInvalid(peer, f"{kind.__name__}: {error}"[:500]) from None
