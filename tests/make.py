@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backfill.fill import fill
 from backfill.gate import Gate
-from backfill.peer import Peer
+from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
 from backfill.scan import ScanOptions, ScanReport, scan
 from backfill.site import Site, build_site
