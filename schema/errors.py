@@ -236,6 +236,13 @@ class PeerIncompatible(OperatorError):
     hint = "install the same release of recorder-sync on both servers"
 
 
+class TrustUnusable(OperatorError):
+    """the keys for the link in {0} cannot be used: {1}"""
+
+    exit_code = 29
+    hint = "the folder belongs to the user that runs recorder-sync; restore it, or pair the two servers anew"
+
+
 class LedgerDamaged(OperatorError):
     """the ledger {0} is damaged: {1}"""
 
