@@ -148,9 +148,10 @@ class App:
 
     def fill(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
         """Run a plan to its end, with what must follow it."""
-        return asyncio.run(self._fill(planned, server, gate, listener))
+        return asyncio.run(self.filling(planned, server, gate, listener))
 
-    async def _fill(self, planned: Plan, server: str, gate: Gate, listener: Listener) -> FillResult:
+    async def filling(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
+        """Do so on a running event loop."""
         result = await fill(
             planned,
             server,

@@ -236,6 +236,13 @@ class PeerIncompatible(OperatorError):
     hint = "install the same release of recorder-sync on both servers"
 
 
+class InvitationInvalid(OperatorError):
+    """the invitation cannot be used: {0}"""
+
+    exit_code = 62
+    hint = "run 'recorder-sync init' or 'recorder-sync invite' on the other host and copy the command it prints"
+
+
 class TrustUnusable(OperatorError):
     """the keys for the link in {0} cannot be used: {1}"""
 
