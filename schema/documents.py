@@ -245,6 +245,48 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
 
+class LivePeerDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer as the service sees it now. `offset`: its clock less ours, seconds, give or take `offset_error`."""
+
+    server: str
+    state: str
+    since: str
+    last: str | None
+    detail: str
+    offset: float | None
+    offset_error: float | None
+    silent: list[str]
+    """Cameras that its recorder does not record."""
+
+
+class LiveFillDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The fill under way: `rate` in bytes a second, `left` in seconds, null while unknown."""
+
+    server: str
+    segments: int
+    landed: int
+    refused: int
+    size: int
+    moved: int
+    rate: int
+    seconds: float
+    left: float | None
+
+
+class LiveDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running service is doing. `waiting` says why nothing is filled although something could be."""
+
+    server: str
+    process: int
+    started: str
+    paused: str
+    waiting: str
+    problem: str
+    silent: list[str]
+    fill: LiveFillDocument | None
+    peers: list[LivePeerDocument]
+
+
 class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The demo's proof for one camera on one server, in pictures."""
 

@@ -81,3 +81,97 @@ class Watching:
             except OperatorError as error:
                 _log.warning("observe.failed", problem=str(error))
             await asyncio.sleep(_LOOK_EVERY)
+
+    def _remember(self) -> None:
+        """Take up what was known when the service ended: an outage is one, whoever restarts in it."""
+        app = self._app()
+        with app.ledger.reading() as connection:
+            known = app.ledger.history.outages(connection, None, self._now())
+        mine = [one for one in known if one.server == self._own and not one.over]
+        recorder = next((one.span.start for one in mine if one.cause is Cause.RECORDER), None)
+        cameras = {one.camera: one.span.start for one in mine if one.cause is Cause.CAMERA and one.camera}
+        self._silence = Silence(recorder, cameras)
+
+    def _observe(self) -> None:
+        """Compare each camera's newest recording here with now and with the peers."""
+        app, now = self._app(), self._now()
+        newest, segment = self._newest(app)
+        elsewhere: dict[str, int] = {}
+        for peer in self._live.now().peers.values():
+            for one in peer.cameras:
+                elsewhere[one.camera] = max(elsewhere.get(one.camera, 0), one.newest)
+        found = silence(
+            newest,
+            elsewhere,
+            now=now,
+            patience=patience(segment, self._settings.service.silent),
+            continuous=self._settings.gaps.policy == "always",
+        )
+        before, self._silence = self._silence, found
+        quiet = set(newest) if found.recorder is not None else set(found.cameras)
+        self._live.change(
+            cameras=states({camera: end for camera, end in newest.items() if now - end < REMEMBERED}, quiet),
+            absent=frozenset(self._away),
+        )
+        if (before.recorder is None) != (found.recorder is None) or before.cameras.keys() != found.cameras.keys():
+            self._tell(app, before, found, elsewhere)
+        self._look_at_disks(app)
+
+    def _newest(self, app: App) -> tuple[dict[str, int], int]:
+        """Return the end of each camera's newest own recording, and how long a recording usually is."""
+        newest: dict[str, int] = {}
+        segment = 0
+        for storage in app.site.storages:
+            traits = storage.layout.traits
+            segment = max(segment, traits.segment)
+            window = Span(self._now() - REMEMBERED, self._now() + MINUTE)
+            for camera, held in app.ledger.held(storage.id, traits.joint, window).items():
+                if held.own:
+                    newest[camera] = max(newest.get(camera, 0), held.own[-1].end)
+        return newest, segment
+
+    def _tell(self, app: App, before: Silence, found: Silence, elsewhere: dict[str, int]) -> None:
+        """Write what began and what ended."""
+        now, history = self._now(), app.ledger.history
+        recording = sorted(name for name, one in self._live.now().peers.items() if one.cameras)
+        with app.ledger.writing() as connection:
+            if before.recorder is None and found.recorder is not None:
+                said = f"no camera of {self._own} brought a new recording"
+                history.outage_began(connection, self._own, Cause.RECORDER, found.recorder, said)
+                alarm = kinds.recorder_silent(server=self._own, since=found.recorder, at=now)
+                self._events.raise_(connection, alarm)
+            if before.recorder is not None and found.recorder is None:
+                history.outage_ended(connection, self._own, Cause.RECORDER, now)
+                alarm = kinds.recorder_back(server=self._own, since=before.recorder, at=now)
+                self._events.raise_(connection, alarm)
+            for camera in sorted(found.cameras.keys() - before.cameras.keys()):
+                since = found.cameras[camera]
+                others = recording if elsewhere.get(camera, 0) > since else []
+                said = f"{camera} brought no new recording on {self._own}"
+                history.outage_began(connection, self._own, Cause.CAMERA, since, said, camera)
+                alarm = kinds.camera_silent(server=self._own, camera=camera, since=since, at=now, elsewhere=others)
+                self._events.raise_(connection, alarm)
+            for camera in sorted(before.cameras.keys() - found.cameras.keys()):
+                history.outage_ended(connection, self._own, Cause.CAMERA, now, camera)
+                if found.recorder is None:
+                    alarm = kinds.camera_back(server=self._own, camera=camera, since=before.cameras[camera], at=now)
+                    self._events.raise_(connection, alarm)
+        if found.recorder is None and before.recorder is not None:
+            self._changed(True)
+
+    def _look_at_disks(self, app: App) -> None:
+        limit = self._settings.service.reserve
+        for storage in app.site.storages:
+            try:
+                info = os.statvfs(storage.root)
+            except OSError:
+                continue  # that it is away is told by the scan
+            free = info.f_bavail * info.f_frsize
+            if free < limit and storage.title not in self._low:
+                self._low.add(storage.title)
+                alarm = kinds.disk_low(
+                    server=self._own, storage=storage.name, at=self._now(), free=free, reserve=int(limit)
+                )
+                self._events.tell(alarm)
+            elif free > limit * _DISK_EASES:
+                self._low.discard(storage.title)
