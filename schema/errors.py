@@ -324,6 +324,21 @@ class RecorderDatabase(OperatorError):
     hint = "the files are landed and safe; rows are added by the next fill"
 
 
+class AlarmUndelivered(OperatorError):
+    """alarm channel {0} did not take the test alarm: {1}"""
+
+    exit_code = 55
+    transient = True
+    hint = "correct that [[alarms]] table or look at the receiver; real alarms to it are kept and sent again for a week"
+
+
+class SecretMissing(OperatorError):
+    """alarm channel {0} wants ${{{1}}} from the environment, and it is not set"""
+
+    exit_code = 56
+    hint = "set it where recorder-sync is started, for a service in its environment file; or correct the name"
+
+
 class DemoFailed(OperatorError):
     """the demo did not end as it should: {0}"""
 
