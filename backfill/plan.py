@@ -8,6 +8,7 @@ readings, the one is chosen that loses nothing.
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from schema.spans import HOUR, SECOND, Span, clip, merge, subtract
 from schema.values import Refusal, Refused, Segment, Task
@@ -215,14 +216,26 @@ AT_RISK = 6 * HOUR
 """A segment that retention will delete within this time is fetched before newer ones."""
 
 
-def order(tasks: Iterable[tuple[Task, int | None]], now: int) -> list[Task]:
-    """Return tasks in the order to fetch them: what retention at the source deletes soonest, then newest first."""
+Order = Literal["retention", "newest", "oldest"]
+
+
+def order(tasks: Iterable[tuple[Task, int | None]], now: int, by: Order = "retention") -> list[Task]:
+    """Return tasks in the order to fetch them.
+
+    Args:
+        tasks: each with when retention at its source deletes it, None if unknown.
+        now: microseconds UTC.
+        by: `retention`: what is deleted soonest, then newest first; `newest` and `oldest`: by age alone.
+    """
 
     def key(item: tuple[Task, int | None]) -> tuple[int, int, int, str, str, int]:
         task, deleted_at = item
         source = task.source
-        first, when = (0, deleted_at) if deleted_at is not None and deleted_at - now < AT_RISK else (1, 0)
-        return first, when, -source.start, source.path, task.peer, source.storage_id
+        first, when = 1, 0
+        if by == "retention" and deleted_at is not None and deleted_at - now < AT_RISK:
+            first, when = 0, deleted_at
+        age = source.start if by == "oldest" else -source.start
+        return first, when, age, source.path, task.peer, source.storage_id
 
     return [task for task, _ in sorted(tasks, key=key)]
 

@@ -225,7 +225,8 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
                 tasks.append((task, source.deleted_at))
             else:
                 refused.append(task)
-    return Plan(tasks=tuple(plan_rules.order(tasks, now)), refused=tuple(refused), gaps=tuple(served))
+    ordered = plan_rules.order(tasks, now, site.settings.fill.order)
+    return Plan(tasks=tuple(ordered), refused=tuple(refused), gaps=tuple(served))
 
 
 def _sources(

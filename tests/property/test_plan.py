@@ -7,11 +7,12 @@ over from each other are in test_nothing_lost.py, where true times are known.
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.plan import AT_RISK, Source, choose, offer, order, refuse, sure, widen, windows, within_space
+from backfill.plan import AT_RISK, Order, Source, choose, offer, order, refuse, sure, widen, windows, within_space
 from schema.spans import HOUR, SECOND, Span, merge
 from schema.values import Refusal, Segment, Task
 
@@ -182,6 +183,15 @@ def test_what_is_deleted_soonest_comes_first_and_then_the_newest(found: list[tup
     assert rest == sorted(rest, reverse=True)
 
 
+@given(st.lists(st.tuples(tasks.filter(bool).map(lambda found: found[0]), deletions), max_size=8))
+def test_by_age_alone_retention_does_not_count(found: list[tuple[Task, int | None]]) -> None:
+    now = 12 * HOUR
+    newest = [one.source.start for one in order(found, now, "newest")]
+    oldest = [one.source.start for one in order(found, now, "oldest")]
+    assert newest == sorted((one.source.start for one, _ in found), reverse=True)
+    assert oldest == sorted(newest)
+
+
 @given(st.lists(st.tuples(tasks.filter(bool).map(lambda found: found[0]), deletions), max_size=6), st.randoms())
 def test_the_order_does_not_depend_on_the_order_of_the_tasks(
     found: list[tuple[Task, int | None]], random: st.DataObject
@@ -192,7 +202,8 @@ def test_the_order_does_not_depend_on_the_order_of_the_tasks(
     def key(one: Task) -> tuple[int, str, str]:
         return one.source.start, one.source.path, one.peer
 
-    assert [key(one) for one in order(shuffled, 0)] == [key(one) for one in order(found, 0)]
+    for by in get_args(Order):
+        assert [key(one) for one in order(shuffled, 0, by)] == [key(one) for one in order(found, 0, by)]
 
 
 @given(tasks, st.integers(-5, 30))
