@@ -50,7 +50,6 @@ class Filler:
         self,
         app: Callable[[], App],
         settings: Settings,
-        own: str,
         live: Live,
         events: Events,
         gate: Gate,
@@ -59,7 +58,6 @@ class Filler:
     ) -> None:
         self._app = app
         self._settings = settings
-        self._own = own
         self._live = live
         self._events = events
         self._gate = gate
@@ -69,7 +67,7 @@ class Filler:
         self._wake = asyncio.Event()
         self._urgent = True
         self._look_at = 0.0
-        self._lost_told: set[tuple[str, Span]] = set()
+        self._lost_told: set[tuple[str, str, Span]] = set()
 
     def wake(self, urgent: bool) -> None:
         """Look for gaps soon: at once if `urgent`, else when it is calm. Called on the service's loop."""
@@ -127,14 +125,21 @@ class Filler:
         if paused:
             self._live.change(waiting=f"paused: {paused}")
             return
-        reachable = self._reachable(app)
-        planned = await asyncio.to_thread(lambda: replace(app, links=reachable).plan(found, self._own))
+        waiting = []
+        for server in app.site.local:
+            waiting.append(await self._look_at(app, found, server))
+        self._live.change(waiting="; ".join(reason for reason in waiting if reason))
+
+    async def _look_at(self, app: App, found: Survey, server: str) -> str:
+        """Fill what can be had now for one server; returns why anything waits."""
+        reachable = replace(app, links=self._reachable(app))
+        planned = await asyncio.to_thread(reachable.plan, found, server)
         ready, later = sort_out(planned.tasks, self._now(), self._timing)
         tasks = self._retrying.ready(ready, self._now())
-        self._live.change(waiting=self._why_waiting(app, planned, len(tasks), later[0].reason if later else ""))
-        self._next_look(planned, later[0].opens if later else None)
         if tasks or planned.refused:
-            await self._fill(app, replace(planned, tasks=tuple(tasks)))
+            await self._fill(reachable, server, replace(planned, tasks=tuple(tasks)))
+        self._next_look(planned, later[0].opens if later else None)
+        return self._why_waiting(app, planned, len(tasks), later[0].reason if later else "")
 
     def _reachable(self, app: App) -> dict[str, Peer]:
         """Return the links to peers that answer, and whose clocks are near enough to ours."""
@@ -169,11 +174,11 @@ class Filler:
             wait = max(1.0, (min(moments) - self._now()) / SECOND)
             self._look_at = min(self._look_at, time.monotonic() + wait)
 
-    async def _fill(self, app: App, planned: Plan) -> None:
+    async def _fill(self, app: App, server: str, planned: Plan) -> None:
         started = self._now()
         if planned.tasks:
             alarm = kinds.fill_started(
-                server=self._own,
+                server=server,
                 peers=sorted({task.peer for task in planned.tasks}),
                 at=started,
                 segments=len(planned.tasks),
@@ -181,24 +186,26 @@ class Filler:
                 gaps=merge(gap.span for gap in planned.gaps),
             )
             await asyncio.to_thread(self._events.tell, alarm)
-        _log.info("fill.started", segments=len(planned.tasks), bytes=planned.size)
-        result = await app.filling(planned, self._own, self._gate, self._live.on_fill)
+        _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
+        result = await app.filling(planned, server, self._gate, self._live.on_fill)
         self._retrying.note(planned.tasks, result.refused, self._now())
         _log.info(
             "fill.ended",
+            server=server,
             landed=len(result.landed),
             refused=len(result.refused),
             bytes=result.sent,
             seconds=round(result.seconds, 3),
             stopped=result.stopped,
         )
-        await asyncio.to_thread(self._tell_filled, planned, result, started)
+        await asyncio.to_thread(self._tell_filled, server, planned, result, started)
         if result.landed and not result.stopped:
             self.wake(urgent=False)  # to see that nothing is left
 
-    def _tell_filled(self, planned: Plan, result: FillResult, started: int) -> None:
+    def _tell_filled(self, server: str, planned: Plan, result: FillResult, started: int) -> None:
         at = self._now()
-        wanted = {camera: merge(gap.span for gap in planned.gaps if gap.camera == camera) for camera in _cameras(planned)}
+        cameras = {gap.camera for gap in planned.gaps}
+        wanted = {camera: merge(gap.span for gap in planned.gaps if gap.camera == camera) for camera in cameras}
         spans: dict[str, list[Span]] = {}
         for one in result.landed:
             source = one.task.source
@@ -206,7 +213,7 @@ class Filler:
         with self._app().ledger.writing() as connection:
             if result.landed or result.refused:
                 filled = kinds.filled(
-                    server=self._own,
+                    server=server,
                     started=started,
                     at=at,
                     spans={camera: merge(found) for camera, found in spans.items()},
@@ -215,8 +222,8 @@ class Filler:
                     refused=len(result.refused),
                 )
                 self._events.raise_(connection, filled)
-            for server, files in _damaged(result).items():
-                self._events.raise_(connection, kinds.damage(server=server, storage="main", at=at, files=files))
+            for peer, files in _damaged(result).items():
+                self._events.raise_(connection, kinds.damage(server=peer, storage="main", at=at, files=files))
 
     def _tell_lost(self, app: App, found: Survey) -> None:
         """Raise an alarm for each span that nobody has, once every peer was asked."""
@@ -227,22 +234,18 @@ class Filler:
         new = [
             gap
             for gap in found.gaps
-            if gap.server == self._own
+            if gap.server in app.site.local
             and gap.state is GapState.LOST
             and gap.span.end > now - _LOST_TOLD
-            and (gap.camera, gap.span) not in self._lost_told
+            and (gap.server, gap.camera, gap.span) not in self._lost_told
         ]
         if not new:
             return
         with app.ledger.writing() as connection:
             for gap in new:
-                lost = kinds.lost(server=self._own, camera=gap.camera, spans=[gap.span], at=now, reason=gap.reason)
+                lost = kinds.lost(server=gap.server, camera=gap.camera, spans=[gap.span], at=now, reason=gap.reason)
                 self._events.raise_(connection, lost)
-        self._lost_told.update((gap.camera, gap.span) for gap in new)
-
-
-def _cameras(planned: Plan) -> set[str]:
-    return {gap.camera for gap in planned.gaps}
+        self._lost_told.update((gap.server, gap.camera, gap.span) for gap in new)
 
 
 def _damaged(result: FillResult) -> dict[str, dict[str, str]]:

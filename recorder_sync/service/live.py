@@ -58,7 +58,8 @@ class Now:
 
     fill: FillState | None = None
     peers: Mapping[str, PeerState] = field(default_factory=dict)
-    cameras: tuple[CameraState, ...] = ()
+    cameras: Mapping[str, tuple[CameraState, ...]] = field(default_factory=dict)
+    """What is recorded here, by server."""
     absent: frozenset[str] = frozenset()
     paused: str = ""
     waiting: str = ""
@@ -97,6 +98,21 @@ class Live:
         """Note how a peer is seen."""
         with self._lock:
             self._now = replace(self._now, peers={**self._now.peers, server: state})
+
+    def recorded(self, server: str, cameras: tuple[CameraState, ...]) -> None:
+        """Note what a server here records."""
+        with self._lock:
+            self._now = replace(self._now, cameras={**self._now.cameras, server: cameras})
+
+    def newest_elsewhere(self, server: str) -> dict[str, int]:
+        """Return the end of each camera's newest recording on any server but this one."""
+        now = self.now()
+        found: dict[str, int] = {}
+        others = [cameras for name, cameras in now.cameras.items() if name != server]
+        for cameras in (*others, *(peer.cameras for peer in now.peers.values())):
+            for one in cameras:
+                found[one.camera] = max(found.get(one.camera, 0), one.newest)
+        return found
 
     def on_fill(self, event: Event) -> None:
         """Follow a fill; a listener, called from worker threads."""

@@ -22,7 +22,6 @@ from schema.moments import iso
 from schema.service import split_address
 from schema.spans import SECOND
 from schema.values import GapState, Reach
-from schema.wire import CameraState
 
 _GAPS_EVERY = 30.0
 
@@ -95,7 +94,9 @@ class Monitor:
             paused=now.paused,
             waiting=now.waiting,
             problem=self._healthy(),
-            silent=[one.camera for one in now.cameras if not one.recording],
+            silent=[
+                f"{one.camera} on {server}" for server, cameras in now.cameras.items() for one in cameras if not one.recording
+            ],
             fill=None
             if fill is None
             else LiveFillDocument(
@@ -210,15 +211,9 @@ def _of_service(now: Now) -> list[GaugeMetricFamily | CounterMetricFamily]:
         if peer.offset is not None:
             offset.add_metric([name], peer.offset / SECOND)
     recording = GaugeMetricFamily(
-        "recorder_sync_camera_recording", "1 while the recorder here records a camera", labels=["camera"]
+        "recorder_sync_camera_recording", "1 while a recorder here records a camera", labels=["server", "camera"]
     )
-    for one in now.cameras:
-        recording.add_metric([one.camera], float(one.recording))
+    for server, cameras in sorted(now.cameras.items()):
+        for one in cameras:
+            recording.add_metric([server, one.camera], float(one.recording))
     return [filled, seconds, refused, rate, left, paused, up, offset, recording]
-
-
-def states(newest: dict[str, int], silent: set[str]) -> tuple[CameraState, ...]:
-    """Return what peers are told of the cameras here."""
-    return tuple(
-        CameraState(camera=camera, newest=end, recording=camera not in silent) for camera, end in sorted(newest.items())
-    )

@@ -10,15 +10,15 @@ from collections.abc import Callable
 import structlog
 
 from backfill.gate import Gate
+from backfill.scan import ScanOptions
 from backfill.storage import Storage
-from backfill.survey import settle
 from backfill.watch import Watch
 from recorder_sync.alarms import kinds
 from recorder_sync.app import App
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence
-from schema.errors import OperatorError, StorageAway
+from schema.errors import OperatorError
 from schema.settings import Settings
 from schema.spans import MINUTE, Span
 from schema.values import Cause
@@ -64,14 +64,50 @@ class Watching:
 
     async def watch(self) -> None:
         """Follow the storages until cancelled."""
-        app = self._app()
         self._remember()
         try:
             await Watch(
-                list(app.site.storages), self._look, rescan=app.settings.scan.rescan, said=lambda text: _log.info(text)
+                self._storages(), self._look, rescan=self._settings.scan.rescan, said=lambda text: _log.info(text)
             ).run()
         finally:
             self._digests.stop()
+
+    def _storages(self) -> list[Storage]:
+        return [storage for storage in self._app().site.storages if storage.server == self._own]
+
+    async def _look(self, storage: Storage, folders: frozenset[str] | None) -> bool:
+        """Scan what was heard of, and tell what is new; returns whether something there is still open."""
+        options = ScanOptions(only=folders)
+        try:
+            scanned = await asyncio.to_thread(
+                lambda: self._app().scan_one(storage, options, digesting=self._digests)
+            )
+        except OperatorError as error:  # the ledger's: the next scan sees what this one missed
+            _log.warning("scan.failed", storage=storage.title, problem=str(error))
+            return True
+        if scanned.report is None:
+            await asyncio.to_thread(self._storage_away, storage, scanned.error)
+            return False
+        back = self._away.pop(storage.title, None)
+        if back is not None:
+            alarm = kinds.storage_back(server=self._own, storage=storage.name, since=back, at=self._now())
+            await asyncio.to_thread(self._events.tell, alarm)
+        report = scanned.report
+        if report.added or report.changed or report.deleted or report.moved or back is not None:
+            self._changed(back is not None)
+        return bool(report.still_open)
+
+    def _storage_away(self, storage: Storage, error: OperatorError | None) -> None:
+        """Tell once that a storage cannot be read."""
+        if storage.title in self._away:
+            return
+        _log.warning("storage.away", storage=storage.title, problem=str(error))
+        self._away[storage.title] = since = self._now()
+        alarm = kinds.storage_away(
+            server=self._own, storage=storage.name, since=since, at=since, reason=str(error)
+        )
+        self._events.tell(alarm)
+        self._live.change(absent=frozenset(self._away))
 
     async def observe(self) -> None:
         """See every few seconds whether the recorder records and the disks have room, until cancelled."""
@@ -96,10 +132,7 @@ class Watching:
         """Compare each camera's newest recording here with now and with the peers."""
         app, now = self._app(), self._now()
         newest, segment = self._newest(app)
-        elsewhere: dict[str, int] = {}
-        for peer in self._live.now().peers.values():
-            for one in peer.cameras:
-                elsewhere[one.camera] = max(elsewhere.get(one.camera, 0), one.newest)
+        elsewhere = self._live.newest_elsewhere(self._own)
         found = silence(
             newest,
             elsewhere,
@@ -109,19 +142,18 @@ class Watching:
         )
         before, self._silence = self._silence, found
         quiet = set(newest) if found.recorder is not None else set(found.cameras)
-        self._live.change(
-            cameras=states({camera: end for camera, end in newest.items() if now - end < REMEMBERED}, quiet),
-            absent=frozenset(self._away),
-        )
+        known = sorted((camera, end) for camera, end in newest.items() if now - end < REMEMBERED)
+        states = (CameraState(camera=camera, newest=end, recording=camera not in quiet) for camera, end in known)
+        self._live.recorded(self._own, tuple(states))
         if (before.recorder is None) != (found.recorder is None) or before.cameras.keys() != found.cameras.keys():
             self._tell(app, before, found, elsewhere)
-        self._look_at_disks(app)
+        self._look_at_disks()
 
     def _newest(self, app: App) -> tuple[dict[str, int], int]:
         """Return the end of each camera's newest own recording, and how long a recording usually is."""
         newest: dict[str, int] = {}
         segment = 0
-        for storage in app.site.storages:
+        for storage in self._storages():
             traits = storage.layout.traits
             segment = max(segment, traits.segment)
             window = Span(self._now() - REMEMBERED, self._now() + MINUTE)
@@ -159,9 +191,9 @@ class Watching:
         if found.recorder is None and before.recorder is not None:
             self._changed(True)
 
-    def _look_at_disks(self, app: App) -> None:
+    def _look_at_disks(self) -> None:
         limit = self._settings.service.reserve
-        for storage in app.site.storages:
+        for storage in self._storages():
             try:
                 info = os.statvfs(storage.root)
             except OSError:
