@@ -276,6 +276,24 @@ def status(
     raise typer.Exit(run(config, pages=[path for path in (html, svg) if path], as_json=json))
 
 
+@app.command(short_help="Show the last alarms, or try the channels.")
+def alarms(
+    config: Config = DEFAULT,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Show so many of the latest.")] = 20,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test alarm over every channel now, and say how each answered.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what operators were told, over which channels, and what has not got through yet.
+
+    With --test the exit status is 55 if a channel did not take it. The service sends alarms; this command does not.
+    """
+    from recorder_sync.cli.alarms import run
+
+    raise typer.Exit(run(config, limit=limit, test=test, as_json=json))
+
+
 @app.command(short_help="List the recorders that can be read.")
 def layouts(json: Json = False) -> None:
     """List the recorders whose files can be read, and how each is filled."""
