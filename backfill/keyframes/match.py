@@ -87,6 +87,7 @@ class Matched:
 class Doubt(StrEnum):
     """Why no offset can be told. The value is what operators read."""
 
+    UNREAD = "not read"
     NO_PICTURES = "no pictures"
     NO_OVERLAP = "no overlap"
     REPEATED = "pictures repeat"
