@@ -16,6 +16,7 @@ from backfill.after import after_fill
 from backfill.digesting import take_fresh
 from backfill.fill import fill
 from backfill.gate import Gate
+from backfill.keyframes.known import offsets
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
 from backfill.scan import Progress, ScanOptions, ScanReport, scan
@@ -88,6 +89,7 @@ class App:
             until=_moment("--until", until, moment),
             cameras=frozenset(cameras),
             servers=tuple(servers),
+            offsets=offsets(self.ledger, self.site, moment),
         )
 
     def scan(self, options: ScanOptions | None = None, progress: Progress | None = None) -> list[Scanned]:

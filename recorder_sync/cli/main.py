@@ -181,6 +181,26 @@ def gaps(
     )
 
 
+@app.command(short_help="Measure how far two servers' clocks are apart.")
+def clock(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    no_scan: NoScan = False,
+    json: Json = False,
+) -> None:
+    """Measure how far servers' clocks are apart, by the coded key frames that both recorded of a camera.
+
+    Reads the newest seconds that both hold, or with --since and --until those of that time; what is found is used for
+    gaps and fills of the next 24 hours. Says why where nothing can be told: pictures that repeat, a recorder that
+    re-encodes, no time in common. Exit status 1 if a difference is above 'service.offset'. Needs the 'media' extra.
+    """
+    from recorder_sync.cli.clock import run
+
+    raise typer.Exit(run(config, since=since, until=until, cameras=camera or [], scan_first=not no_scan, as_json=json))
+
+
 @app.command(short_help="Fetch what is missing.")
 def fill(
     config: Config = DEFAULT,

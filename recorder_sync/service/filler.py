@@ -66,7 +66,7 @@ class Filler:
         self._retrying = Retrying()
         self._wake = asyncio.Event()
         self._urgent = True
-        self._look_at = 0.0
+        self._due = 0.0
         self._lost_told: set[tuple[str, str, Span]] = set()
 
     def wake(self, urgent: bool) -> None:
@@ -82,22 +82,22 @@ class Filler:
             self._urgent = False
             self._wake.clear()
             looked = time.monotonic()
-            self._look_at = looked + self._settings.service.reconcile / SECOND
+            self._due = looked + self._settings.service.reconcile / SECOND
             try:
                 await self._look()
             except AlreadyRunning as error:
                 self._live.change(waiting=str(error))
-                self._look_at = time.monotonic() + _TROUBLED
+                self._due = time.monotonic() + _TROUBLED
             except OperatorError as error:
                 _log.warning("fill.failed", problem=str(error))
                 self._live.change(waiting=str(error))
-                self._look_at = time.monotonic() + _TROUBLED
+                self._due = time.monotonic() + _TROUBLED
 
     async def _until_due(self, looked: float) -> None:
         """Wait until there is a reason to look, and it is time."""
         while True:
             now = time.monotonic()
-            due = self._look_at
+            due = self._due
             if self._urgent:
                 due = now
             elif self._wake.is_set():
@@ -125,12 +125,10 @@ class Filler:
         if paused:
             self._live.change(waiting=f"paused: {paused}")
             return
-        waiting = []
-        for server in app.site.local:
-            waiting.append(await self._look_at(app, found, server))
+        waiting = [await self._serve(app, found, server) for server in app.site.local]
         self._live.change(waiting="; ".join(reason for reason in waiting if reason))
 
-    async def _look_at(self, app: App, found: Survey, server: str) -> str:
+    async def _serve(self, app: App, found: Survey, server: str) -> str:
         """Fill what can be had now for one server; returns why anything waits."""
         reachable = replace(app, links=self._reachable(app))
         planned = await asyncio.to_thread(reachable.plan, found, server)
@@ -172,7 +170,7 @@ class Filler:
         moments = [one for one in (opens, self._retrying.next(planned.tasks)) if one is not None]
         if moments:
             wait = max(1.0, (min(moments) - self._now()) / SECOND)
-            self._look_at = min(self._look_at, time.monotonic() + wait)
+            self._due = min(self._due, time.monotonic() + wait)
 
     async def _fill(self, app: App, server: str, planned: Plan) -> None:
         started = self._now()

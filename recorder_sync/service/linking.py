@@ -88,5 +88,3 @@ class LinkThread:
 
     def _call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
-
-

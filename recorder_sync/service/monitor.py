@@ -95,7 +95,10 @@ class Monitor:
             waiting=now.waiting,
             problem=self._healthy(),
             silent=[
-                f"{one.camera} on {server}" for server, cameras in now.cameras.items() for one in cameras if not one.recording
+                f"{one.camera} on {server}"
+                for server, cameras in now.cameras.items()
+                for one in cameras
+                if not one.recording
             ],
             fill=None
             if fill is None
@@ -202,9 +205,7 @@ def _of_service(now: Now) -> list[GaugeMetricFamily | CounterMetricFamily]:
     up = GaugeMetricFamily(
         "recorder_sync_peer_state", "1 for the state that a peer is in now", labels=["server", "state"]
     )
-    offset = GaugeMetricFamily(
-        "recorder_sync_clock_offset_seconds", "A peer's clock less ours", labels=["server"]
-    )
+    offset = GaugeMetricFamily("recorder_sync_clock_offset_seconds", "A peer's clock less ours", labels=["server"])
     for name, peer in sorted(now.peers.items()):
         for state in Reach:
             up.add_metric([name, state.value], float(peer.state is state))

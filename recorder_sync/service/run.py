@@ -22,6 +22,7 @@ from backfill.link.client import LinkClient
 from backfill.link.peer import LinkPeer
 from backfill.link.trust import Trust
 from backfill.site import about, build_site
+from backfill.storage import Storage
 from recorder_sync.alarms.channels import open_channels
 from recorder_sync.alarms.dispatch import Dispatcher
 from recorder_sync.app import App, now
@@ -139,6 +140,9 @@ class Service:
     def _current(self) -> App:
         return self._app
 
+    def _storage(self, ident: int) -> Storage:
+        return self._app.site.storage(ident)
+
     def _rebuild(self) -> None:
         """Take in what peers told of their storages."""
         site = build_site(self._settings, self._ledger)
@@ -150,8 +154,8 @@ class Service:
         """Write down who records here and how, for reports and for peers that share this ledger."""
         site = self._app.site
         with self._ledger.writing() as connection:
-            for server in (*self._settings.servers, *self._settings.peers):
-                self._ledger.contacts.note_pair(connection, server.name, self._settings.pair_name)
+            for name in site.servers:
+                self._ledger.contacts.note_pair(connection, name, self._settings.pair_name)
             for name in site.local:
                 for storage in site.of(name):
                     self._ledger.mirror.note_about(connection, storage.id, about(storage))
@@ -166,10 +170,7 @@ class Service:
         )
 
     def _links(self) -> dict[str, LinkPeer]:
-        return {
-            client.server: LinkPeer(client, lambda ident: self._app.site.storage(ident), self._settings.fill.chunk)
-            for client in self._clients
-        }
+        return {client.server: LinkPeer(client, self._storage, self._settings.fill.chunk) for client in self._clients}
 
     @contextlib.asynccontextmanager
     async def _linked(self) -> AsyncIterator[None]:

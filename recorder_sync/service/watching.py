@@ -66,9 +66,7 @@ class Watching:
         """Follow the storages until cancelled."""
         self._remember()
         try:
-            await Watch(
-                self._storages(), self._look, rescan=self._settings.scan.rescan, said=lambda text: _log.info(text)
-            ).run()
+            await Watch(self._storages(), self._look, rescan=self._settings.scan.rescan, said=_log.info).run()
         finally:
             self._digests.stop()
 
@@ -79,9 +77,7 @@ class Watching:
         """Scan what was heard of, and tell what is new; returns whether something there is still open."""
         options = ScanOptions(only=folders)
         try:
-            scanned = await asyncio.to_thread(
-                lambda: self._app().scan_one(storage, options, digesting=self._digests)
-            )
+            scanned = await asyncio.to_thread(lambda: self._app().scan_one(storage, options, digesting=self._digests))
         except OperatorError as error:  # the ledger's: the next scan sees what this one missed
             _log.warning("scan.failed", storage=storage.title, problem=str(error))
             return True
@@ -103,9 +99,7 @@ class Watching:
             return
         _log.warning("storage.away", storage=storage.title, problem=str(error))
         self._away[storage.title] = since = self._now()
-        alarm = kinds.storage_away(
-            server=self._own, storage=storage.name, since=since, at=since, reason=str(error)
-        )
+        alarm = kinds.storage_away(server=self._own, storage=storage.name, since=since, at=since, reason=str(error))
         self._events.tell(alarm)
         self._live.change(absent=frozenset(self._away))
 
