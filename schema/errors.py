@@ -85,6 +85,13 @@ class FileExistsAlready(OperatorError):
     hint = "name another file, or add --force to replace this one"
 
 
+class OutputFailed(OperatorError):
+    """{0} cannot be written: {1}"""
+
+    exit_code = 8
+    hint = "name a file or folder that exists and that you may write to, on a disk with space"
+
+
 class StorageAway(OperatorError):
     """storage {0} is away: {1} {2}"""
 
