@@ -34,20 +34,14 @@ class LinkThread:
         self._context = trust.server_context() if settings.encryption == "tls" else None
         self._known = self._paired()
         self._state = trust.state()
-        self._server = self._made(answers)
+        self._server = LinkServer(
+            answers,
+            context=self._context,
+            known=lambda: self._known,
+            bandwidth=settings.bandwidth,
+            timeout=settings.timeout / SECOND,
+        )
         self.port = 0
-
-    def _made(self, answers: Answers) -> LinkServer:
-        async def make() -> LinkServer:
-            return LinkServer(
-                answers,
-                context=self._context,
-                known=lambda: self._known,
-                bandwidth=self._settings.bandwidth,
-                timeout=self._settings.timeout / SECOND,
-            )
-
-        return self._loop.run_until_complete(make())
 
     def start(self) -> None:
         """Listen."""
