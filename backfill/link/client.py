@@ -61,6 +61,11 @@ class _Connection(http.client.HTTPConnection):
         self._context = context
         self._server = server
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether the other end had to prove who it is."""
+        return self._context is not None
+
     def connect(self) -> None:
         self.sock = socket.create_connection((self.host, self.port), self.timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -162,6 +167,8 @@ class LinkClient:
                 with self.named():
                     response = self._request(what, asked)
                     body = response.read(MESSAGE_LIMIT + 1)
+                    if response.length and len(body) <= MESSAGE_LIMIT:
+                        raise http.client.IncompleteRead(body, response.length)
                     if response.status == 200:
                         if not response.isclosed():
                             self.drop()  # longer than anything true: what is left of it is not read
@@ -187,8 +194,15 @@ class LinkClient:
         self._local.connection = connection
         with self._lock:
             self._open.add(connection)
-        connection.request("GET", target)
-        return connection.getresponse()
+        connection.connect()
+        try:
+            connection.request("GET", target)
+            return connection.getresponse()
+        except ConnectionError:
+            if connection.encrypted:
+                # In TLS 1.3 a server looks at the certificate shown after the handshake is over for us, and hangs up.
+                raise PeerRefused(self.server, "it hung up on the certificate that this host shows") from None
+            raise
 
     def _refusal(self, response: http.client.HTTPResponse, body: bytes | None = None) -> None:
         """Raise what an answer other than success means."""

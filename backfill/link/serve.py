@@ -87,7 +87,9 @@ class LinkServer:
             ("data", self._data),
         ):
             app.router.add_get(f"/v1/{path}", handler)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, handle_signals=False)
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=75, handle_signals=False, shutdown_timeout=0.5
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=self._context, reuse_address=True)
         try:
