@@ -53,13 +53,38 @@ _M = TypeVar("_M", bound=Message)
 Asked = Mapping[str, object]
 
 
+class Answer(http.client.HTTPResponse):
+    """An answer that can be read as it comes, so that a peer that drips does not keep us in one call for ever."""
+
+    def receive(self, view: memoryview) -> int:
+        """Read what is there, at least a byte; returns how many, 0 at the end."""
+        if self.isclosed():
+            return 0
+        if self.length is not None:
+            view = view[: self.length]
+        got = self.fp.readinto1(view)
+        if self.length is not None:
+            self.length -= got
+        if view and not got or self.length == 0:
+            self.close()
+        return got
+
+
 class _Connection(http.client.HTTPConnection):
     """A connection whose other end must hold the pinned identity."""
+
+    response_class = Answer
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None, server: str, timeout: float) -> None:
         super().__init__(host, port, timeout=timeout, blocksize=256 * 1024)
         self._context = context
         self._server = server
+
+    def answer(self) -> Answer:
+        """Return the beginning of the answer. Raises OSError, HTTPException."""
+        found = self.getresponse()
+        assert isinstance(found, Answer)
+        return found
 
     @property
     def encrypted(self) -> bool:
@@ -140,7 +165,7 @@ class LinkClient:
         asked = {"storage": storage, "path": path, "size": size, "mtime": mtime_ns}
         return self._ask(ManifestMessage, "manifest", asked)
 
-    def data(self, asked: Asked) -> http.client.HTTPResponse:
+    def data(self, asked: Asked) -> Answer:
         """Begin to receive a file. Raises the source's errors and those of a link; tried once."""
         with self.named():
             response = self._request("data", asked)
@@ -180,14 +205,14 @@ class LinkClient:
                 self.pause(attempt)
         raise PeerUnreachable(self.server, "it was not asked")
 
-    def _request(self, what: str, asked: Asked) -> http.client.HTTPResponse:
+    def _request(self, what: str, asked: Asked) -> Answer:
         """Send a request and return the beginning of the answer. A connection that had gone stale is made anew once."""
         target = f"/v1/{what}" + (f"?{urlencode(asked)}" if asked else "")
         connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is not None and connection.sock is not None:
             try:
                 connection.request("GET", target)
-                return connection.getresponse()
+                return connection.answer()
             except (OSError, http.client.HTTPException):
                 self.drop()
         connection = _Connection(*self._address, self._context(), self.server, self._timeout)
@@ -197,14 +222,14 @@ class LinkClient:
         connection.connect()
         try:
             connection.request("GET", target)
-            return connection.getresponse()
+            return connection.answer()
         except ConnectionError:
             if connection.encrypted:
                 # In TLS 1.3 a server looks at the certificate shown after the handshake is over for us, and hangs up.
                 raise PeerRefused(self.server, "it hung up on the certificate that this host shows") from None
             raise
 
-    def _refusal(self, response: http.client.HTTPResponse, body: bytes | None = None) -> None:
+    def _refusal(self, response: Answer, body: bytes | None = None) -> None:
         """Raise what an answer other than success means."""
         body = response.read(MESSAGE_LIMIT) if body is None else body
         if response.status != 409:

@@ -7,9 +7,8 @@ off is begun again where it was; a peer that only drips is given up.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPResponse
 
-from backfill.link.client import TRIES, Asked, LinkClient
+from backfill.link.client import TRIES, Answer, Asked, LinkClient
 from backfill.storage import Storage
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import PeerInvalid, PeerUnreachable, SourceChanged, SourceDamaged, SourceGone, SourceUnreadable
@@ -93,7 +92,7 @@ class _LinkReader:
         self._title = title
         self._size = size
         self._chunk = chunk
-        self._response: HTTPResponse | None = None
+        self._response: Answer | None = None
         self._at = self._begin = 0
         self._state = hasher()
         self._waited = 0.0
@@ -159,7 +158,7 @@ class _LinkReader:
         while done < len(view):
             began = time.monotonic()
             with self._client.named():
-                got = self._response.readinto(view[done:])
+                got = self._response.receive(view[done:])
             self._waited += time.monotonic() - began
             if not got:
                 raise PeerUnreachable(self._client.server, "its answer broke off")
