@@ -70,6 +70,10 @@ _REFUSALS: Mapping[type[OperatorError], Refusal] = {
 """Errors of one segment: it is left out with a reason and the fill goes on."""
 
 
+MakeRoom = Callable[[Staged], Refused | None]
+"""Called in the lander's thread right before a whole, verified segment gets its name; returns why it must not."""
+
+
 async def fill(
     plan: Plan,
     server: str,
@@ -80,6 +84,7 @@ async def fill(
     now: Callable[[], int],
     gate: Gate,
     listener: Listener = nobody,
+    make_room: MakeRoom | None = None,
 ) -> FillResult:
     """Bring over what `plan` names for `server` and record it.
 
@@ -97,7 +102,7 @@ async def fill(
             await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
         tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
-        run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now))
+        run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now), make_room)
         listener(FillStarted(server, plan))
         for refused in (*plan.refused, *unready, *left_out):
             run.refuse(refused)
@@ -133,6 +138,7 @@ class _Run:
         gate: Gate,
         listener: Listener,
         lander: Lander,
+        make_room: MakeRoom | None,
     ) -> None:
         self._site = site
         self._peers = peers
@@ -140,6 +146,7 @@ class _Run:
         self._gate = gate
         self._listener = listener
         self._lander = lander
+        self._make_room = make_room
         self._rules = site.settings.fill
         self._under_way: set[Task] = set()
         self._full: dict[int, str] = {}
@@ -271,7 +278,15 @@ class _Run:
         outcomes: list[Landed | Refused] = [
             refuse(one.task, Refusal.WRITE_FAILED, f"the copy is gone: {one.partial.path}") for one in gone
         ]
-        staged = [one for one in group if one not in gone]
+        staged = []
+        for one in group:
+            if one in gone:
+                continue
+            refused = self._make_room(one) if self._make_room else None
+            if refused:
+                outcomes.append(refused)
+            else:
+                staged.append(one)
         if not staged:
             return outcomes
         try:

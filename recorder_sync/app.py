@@ -14,7 +14,7 @@ import msgspec
 
 from backfill.after import after_fill
 from backfill.digesting import take_fresh
-from backfill.fill import fill
+from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
 from backfill.peer import FolderPeer
 from backfill.progress import Listener, nobody
@@ -139,11 +139,15 @@ class App:
         """Return what to fetch for `server`."""
         return plan(self.ledger, self.site, found, server)
 
-    def fill(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
-        """Run a plan to its end, with what must follow it."""
-        return asyncio.run(self._fill(planned, server, gate, listener))
+    def fill(
+        self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody, make_room: MakeRoom | None = None
+    ) -> FillResult:
+        """Run a plan to its end, with what must follow it. `make_room` is for repairs."""
+        return asyncio.run(self._fill(planned, server, gate, listener, make_room))
 
-    async def _fill(self, planned: Plan, server: str, gate: Gate, listener: Listener) -> FillResult:
+    async def _fill(
+        self, planned: Plan, server: str, gate: Gate, listener: Listener, make_room: MakeRoom | None
+    ) -> FillResult:
         peers = {name: FolderPeer(name, self.site, self.ledger) for name in self.site.peers(server)}
         result = await fill(
             planned,
@@ -154,6 +158,7 @@ class App:
             now=now,
             gate=gate,
             listener=listener,
+            make_room=make_room,
         )
         notes = await asyncio.to_thread(after_fill, self.ledger, self.site, server, result.landed)
         return FillResult(

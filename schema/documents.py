@@ -166,7 +166,10 @@ class FillsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DamageDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Something `verify` found. `kind` is `rot`, `missing`, `foreign`, `changed` or `unreadable`."""
+    """Something `verify` found. `kind` is `rot`, `missing`, `foreign`, `changed`, `unreadable` or `ledger`.
+
+    `not_repaired` is the reason if a repair was tried and the copy could not be replaced.
+    """
 
     server: str
     storage: str
@@ -177,6 +180,7 @@ class DamageDocument(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None
     chunks: list[int]
     repaired: bool = False
+    not_repaired: str | None = None
 
 
 class VerifyDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -119,6 +119,7 @@ class Refusal(StrEnum):
     CASE_CLASH = "a name here differs only in upper and lower case"
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
     CONFLICT = "no free name: names around it are taken by other content"
+    CHANGED_HERE = "what lies here is not the damaged copy any more, and was left alone"
     PATH_REFUSED = "its path is not safe"
     SOURCE_AWAY = "the peer's storage is away"
     SOURCE_GONE = "the source was deleted before it could be read"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backfill.fill import fill
+from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
@@ -160,6 +160,7 @@ class Bench:
         *,
         gate: Gate | None = None,
         listener: Listener = nobody,
+        make_room: MakeRoom | None = None,
         **question: object,
     ) -> FillResult:
         """Fill `server` and return the result."""
@@ -177,6 +178,7 @@ class Bench:
                 now=self.clock,
                 gate=gate or Gate(),
                 listener=listener,
+                make_room=make_room,
             )
         )
 

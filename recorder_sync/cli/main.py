@@ -232,7 +232,10 @@ def verify(
     server: Servers = None,
     rate: Annotated[str | None, typer.Option(metavar="RATE", help="Limit for reading; default scan.rate.")] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged filled copies aside and fetch them again from the peer.")
+        bool,
+        typer.Option(
+            "--repair", help="Fetch damaged filled copies again from the peer; the damaged ones are set aside."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before repairing.")] = False,
     export: Annotated[
