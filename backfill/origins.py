@@ -6,6 +6,8 @@ recorder's own. A record whose file never appeared is harmless: it speaks only f
 Format: one file a day of recording, `origins/2026-11-22.jsonl`; each line a JSON object, a tab and a checksum.
 """
 
+import contextlib
+import errno
 import os
 from collections.abc import Iterable
 
@@ -50,7 +52,7 @@ class OriginLog:
         self._any: bool | None = None
 
     def append(self, origins: Iterable[Origin]) -> None:
-        """Add records and make them durable. Raises OSError."""
+        """Add records and make them durable, those of a day all or none. Raises OSError."""
         lines: dict[str, list[str]] = {}
         for origin in origins:
             text = _encode(origin).decode()
@@ -67,8 +69,7 @@ class OriginLog:
                 size = os.fstat(fd).st_size
                 if size and os.pread(fd, 1, size - 1) != b"\n":
                     new.insert(0, "\n")  # a power cut tore the last line; ours must not continue it
-                os.write(fd, "".join(new).encode())
-                os.fsync(fd)
+                _write_all(fd, "".join(new).encode(), size)
             finally:
                 os.close(fd)
             self._days.pop(day, None)
@@ -111,6 +112,31 @@ class OriginLog:
         except (FileNotFoundError, NotADirectoryError):
             pass
         return found
+
+
+def _write_all(fd: int, content: bytes, size: int) -> None:
+    """Append all of `content` durably to a file of `size` bytes, or nothing. Raises OSError.
+
+    On a disk that fills up a write is cut short without an error: a record that only seems to be there would let its
+    segment be taken for the recorder's own.
+    """
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[_write(fd, rest) :]
+        os.fsync(fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, size)
+        raise
+
+
+def _write(fd: int, content: memoryview) -> int:
+    """Write a part of `content` and return its size, which is not 0. Raises OSError."""
+    done = os.write(fd, content)
+    if not done:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return done
 
 
 def _day(us: int) -> str:
