@@ -26,6 +26,7 @@ from backfill.progress import (
     SegmentRefused,
     nobody,
 )
+from backfill.reserve import Reserve
 from backfill.site import Site
 from backfill.staging import Staging
 from backfill.storage import Storage
@@ -46,7 +47,6 @@ from schema.errors import (
     WriteFailed,
 )
 from schema.ledger import Ledger
-from schema.moments import human_size
 from schema.values import FillResult, Landed, Plan, Refusal, Refused, Task
 
 _BATCH = 64
@@ -90,8 +90,8 @@ async def fill(
 
     Stops early, with what is landed kept, when `gate` is stopped; the result says so. Where a disk turns out to be full
     the rest of what was to go there is refused. Raises AlreadyRunning, StagingUnusable, StorageAway, StorageSwapped and
-    PermissionMissing before anything is moved, if no storage can be filled; CannotPublish and the ledger's errors
-    later: what is staged then waits for the next run.
+    PermissionMissing before anything is moved, if no storage can be filled; the ledger's errors later: what is staged
+    then waits for the next run.
     """
     began = time.monotonic()
     if not plan.tasks and not plan.refused:
@@ -100,9 +100,10 @@ async def fill(
         stagings, unready = await asyncio.to_thread(lock, plan, site, ledger, held)
         for storage_id, staging in stagings.items():
             await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
-        tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings)
+        reserve = Reserve(stagings, site.settings.fill.reserve)
+        tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings, reserve)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
-        run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now), make_room)
+        run = _Run(site, peers, stagings, reserve, gate, listener, Lander(ledger, now), make_room)
         listener(FillStarted(server, plan))
         for refused in (*plan.refused, *unready, *left_out):
             run.refuse(refused)
@@ -135,6 +136,7 @@ class _Run:
         site: Site,
         peers: Mapping[str, Peer],
         stagings: Mapping[int, Staging],
+        reserve: Reserve,
         gate: Gate,
         listener: Listener,
         lander: Lander,
@@ -143,14 +145,12 @@ class _Run:
         self._site = site
         self._peers = peers
         self._stagings = stagings
+        self._reserve = reserve
         self._gate = gate
         self._listener = listener
         self._lander = lander
         self._make_room = make_room
         self._rules = site.settings.fill
-        self._under_way: set[Task] = set()
-        self._full: dict[int, str] = {}
-        """Storages whose disk turned out to be full, with the reason."""
         self._stopped = ""
         self._landed: list[Landed] = []
         self._refused: list[Refused] = []
@@ -195,10 +195,9 @@ class _Run:
                 self._stopped = self._stopped or "stopped on request"
             if self._stopped or landing.done():
                 return
-            if task.storage_id in self._full:
-                self.refuse(refuse(task, Refusal.NO_SPACE, self._full[task.storage_id]))
+            if full := self._reserve.why_full(task):
+                self.refuse(refuse(task, Refusal.NO_SPACE, full))
                 continue
-            self._under_way.add(task)
             try:
                 staged = await loop.run_in_executor(pool, self._bring, task)
             except Interrupted:
@@ -206,11 +205,9 @@ class _Run:
                 return
             except tuple(_REFUSALS) as error:
                 if isinstance(error, DiskFull):
-                    self._full[task.storage_id] = str(error)
+                    self._reserve.note_full(task, str(error))
                 self.refuse(refuse(task, _REFUSALS[type(error)], str(error)))
                 continue
-            finally:
-                self._under_way.discard(task)
             await self._hand_over(done, staged, landing)
 
     @staticmethod
@@ -222,31 +219,16 @@ class _Run:
             putting.cancel()
 
     def _bring(self, task: Task) -> Staged:
-        staging = self._stagings[task.storage_id]
-        self._check_reserve(staging, task.storage_id)
-        return bring(
-            task,
-            self._peers[task.peer],
-            self._site.storage(task.storage_id),
-            staging,
-            rules=self._rules,
-            gate=self._gate,
-            listener=self._listener,
-        )
-
-    def _check_reserve(self, staging: Staging, storage_id: int) -> None:
-        """Raise ReserveReached if what is under way to this storage would leave less than the reserve.
-
-        Raises WriteFailed if the staging folder is gone.
-        """
-        try:
-            free = staging.free()
-        except OSError as error:  # the disk went away meanwhile
-            raise WriteFailed(staging.folder, error.strerror) from None
-        mine = [task for task in tuple(self._under_way) if task.storage_id == storage_id]
-        short = self._rules.reserve + sum(task.source.size for task in mine) - free
-        if short > 0 and short > sum(staging.held(task) for task in mine):
-            raise ReserveReached(staging.folder, human_size(free), human_size(self._rules.reserve))
+        with self._reserve.kept(task):
+            return bring(
+                task,
+                self._peers[task.peer],
+                self._site.storage(task.storage_id),
+                self._stagings[task.storage_id],
+                rules=self._rules,
+                gate=self._gate,
+                listener=self._listener,
+            )
 
     def refuse(self, refused: Refused) -> None:
         """Note and tell what is left out."""

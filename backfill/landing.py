@@ -26,7 +26,7 @@ from backfill.publish import publish
 from backfill.storage import Storage, inode_of
 from backfill.transfer import block_buffer, write_error
 from schema.digests import hasher
-from schema.errors import DiskFull, PathRefused, PermissionMissing
+from schema.errors import CannotPublish, DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
 from schema.ledger.segments import FileManifest, Landing, digest_of
 from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State
@@ -56,8 +56,8 @@ class Lander:
     def land(self, storage: Storage, batch: Sequence[Staged]) -> list[Landed | Refused]:
         """Land `batch`, all of `storage`; returns for each segment what became of it.
 
-        Raises CannotPublish and the ledger's errors; what has its final name by then stays, and the next run or scan
-        takes it in.
+        Raises StorageAway, StagingUnusable before anything is done, and the ledger's errors; what has its final name by
+        then stays, and the next run or scan takes it in.
         """
         origins = OriginLog(storage.state_folder())
         refused: list[Landed | Refused] = []
@@ -79,6 +79,8 @@ class Lander:
             for staged, path, names in named:
                 try:
                     outcome = self._publish(staged, path, names, folders, origins)
+                except CannotPublish as error:
+                    outcome = refuse(staged.task, Refusal.CANNOT_PUBLISH, str(error))  # the copy is good: it waits
                 except OSError as error:
                     outcome = _failed(staged, error)
                 if isinstance(outcome, Refused):

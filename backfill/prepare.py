@@ -7,7 +7,8 @@ others from it.
 import contextlib
 from collections.abc import Mapping
 
-from backfill.plan import refuse, within_space
+from backfill.plan import refuse
+from backfill.reserve import Reserve
 from backfill.site import Site
 from backfill.staging import Staging
 from backfill.storage import Storage
@@ -71,7 +72,9 @@ def _check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
         storage.check_identity(known)
 
 
-def fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[list[Task], list[Refused]]:
+def fitting(
+    plan: Plan, site: Site, stagings: Mapping[int, Staging], reserve: Reserve
+) -> tuple[list[Task], list[Refused]]:
     """Return the tasks whose source is there and that free space allows, in order, and the others with the reason.
 
     Tasks into storages that have no staging are neither.
@@ -88,11 +91,5 @@ def fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[li
         for task in tasks
         if task.source.storage_id in away
     ]
-    kept: set[int] = set()
-    for storage_id, staging in stagings.items():
-        mine = [task for task in tasks if task.storage_id == storage_id and task.source.storage_id not in away]
-        here = sum(staging.held(task) for task in mine)  # of an earlier run: needs no space any more
-        fits, rest = within_space(mine, staging.free() + here - site.settings.fill.reserve)
-        kept.update(id(task) for task in fits)
-        left_out += rest
-    return [task for task in tasks if id(task) in kept], left_out
+    fits, rest = reserve.fitting([task for task in tasks if task.source.storage_id not in away])
+    return fits, left_out + rest

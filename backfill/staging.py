@@ -71,6 +71,7 @@ class Staging:
             if storage.origin is not None:
                 os.makedirs(storage.root, exist_ok=True)  # a side store is ours; a recorder's root never is
             os.makedirs(self.folder, exist_ok=True)
+            self.disk = os.stat(self.folder).st_dev
         except OSError as error:
             raise self._unusable(error) from None
         if not same_mount(self.folder, storage.root):

@@ -116,6 +116,7 @@ class Refusal(StrEnum):
     LAYOUT_UNSAFE = 'this storage does not take filled files (fill = "never")'
     UNPLACEABLE = "the peer's name holds no value for a field that names here need"
     NO_SPACE = "free space would fall below the reserve"
+    CANNOT_PUBLISH = "this file system cannot take a new file without risking to replace one; the copy waits"
     CASE_CLASH = "a name here differs only in upper and lower case"
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
     CONFLICT = "no free name: names around it are taken by other content"
