@@ -17,7 +17,7 @@ from backfill.gate import Gate
 from backfill.landing import Lander
 from backfill.peer import Peer
 from backfill.plan import refuse
-from backfill.prepare import fitting, lock
+from backfill.prepare import fitting, lock, tidy
 from backfill.progress import (
     FillEnded,
     FillStarted,
@@ -94,12 +94,11 @@ async def fill(
     then waits for the next run.
     """
     began = time.monotonic()
-    if not plan.tasks and not plan.refused:
-        return FillResult()
     with contextlib.ExitStack() as held:
         stagings, unready = await asyncio.to_thread(lock, plan, site, ledger, held)
-        for storage_id, staging in stagings.items():
-            await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
+        await tidy(plan, server, site, ledger, stagings)
+        if not plan.tasks and not plan.refused:
+            return FillResult()
         reserve = Reserve(stagings, site.settings.fill.reserve)
         tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings, reserve)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())

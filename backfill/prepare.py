@@ -4,7 +4,9 @@ Rule: an empty mount point or a foreign disk is never filled. A storage that can
 others from it.
 """
 
+import asyncio
 import contextlib
+import os
 from collections.abc import Mapping
 
 from backfill.plan import refuse
@@ -70,6 +72,30 @@ def _check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
     if storage.origin is None or known:
         storage.check_present()
         storage.check_identity(known)
+
+
+async def tidy(plan: Plan, server: str, site: Site, ledger: Ledger, stagings: Mapping[int, Staging]) -> None:
+    """Sweep what no fill asks for any more from the stagings of `server`, also where the plan has nothing to fill.
+
+    A storage that cannot be filled now is left for another time. Raises StagingUnusable for those that are filled.
+    """
+    for storage_id, staging in stagings.items():
+        await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
+    for storage in site.of(server):
+        if storage.id not in stagings and all(task.storage_id != storage.id for task in plan.tasks):
+            with contextlib.suppress(*_NOT_NOW), contextlib.ExitStack() as held:
+                if idle := await asyncio.to_thread(_idle, storage, site, ledger, held):
+                    await idle.sweep(())
+
+
+def _idle(storage: Storage, site: Site, ledger: Ledger, held: contextlib.ExitStack) -> Staging | None:
+    """Return the staging of a storage that is not to be filled, locked; None if it never was. Raises _NOT_NOW."""
+    if not os.path.isdir(os.path.join(storage.state_folder(), "staging")):
+        return None
+    _check_disk(storage, site, ledger)
+    staging = Staging(storage)
+    held.enter_context(staging.locked())
+    return staging
 
 
 def fitting(

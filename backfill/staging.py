@@ -99,8 +99,9 @@ class Staging:
             return 0
 
     async def sweep(self, wanted: Iterable[Task]) -> int:
-        """Delete partials that no task of the plan wants and that nobody wrote to for a day; returns their number.
+        """Delete partials that no task of the plan wants and that nobody touched for a day; returns their number.
 
+        A finished copy already has the last write of its source: only the time of its last change tells its age.
         Raises StagingUnusable.
         """
         keep = {_name(task) for task in wanted}
@@ -109,7 +110,7 @@ class Staging:
             for name in await aiofiles.os.listdir(self.folder):
                 path = os.path.join(self.folder, name)
                 info = await aiofiles.os.stat(path, follow_symlinks=False)
-                if name.partition(".")[0] in keep or time.time() - info.st_mtime < _KEEP_SECONDS:
+                if name.partition(".")[0] in keep or time.time() - info.st_ctime < _KEEP_SECONDS:
                     continue
                 if stat.S_ISDIR(info.st_mode):
                     await asyncio.to_thread(shutil.rmtree, path)
