@@ -159,7 +159,8 @@ class _Copy:
         for index, file in enumerate(manifest.files):
             target = os.path.join(top, file.name)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            folders.add(os.path.dirname(target))
+            parts = file.name.split("/")
+            folders.update(os.path.join(top, *parts[:depth]) for depth in range(1, len(parts)))
             files.append(self._file(file, target, index, resumable=True))
         if {name: info.st_size for name, info in unit_files(top)} != names:
             raise CopyDamaged(self._task.source.path)  # two names that are one here
