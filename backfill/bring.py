@@ -17,6 +17,7 @@ from backfill.intake import measure_unit, unit_files
 from backfill.journal import Journal
 from backfill.peer import Peer
 from backfill.progress import BytesMoved, Listener, SegmentStarted
+from backfill.publish import same_mount
 from backfill.staging import Partial, Staging
 from backfill.storage import Storage, sync_folder
 from backfill.transfer import fetch, read_back, write_error
@@ -28,6 +29,7 @@ from schema.errors import (
     SourceDamaged,
     SourceGone,
     SourceUnreadable,
+    StagingUnusable,
 )
 from schema.ledger.segments import FileManifest, manifest_of
 from schema.settings import Fill
@@ -59,12 +61,15 @@ def bring(
 ) -> Staged:
     """Bring the segment of `task` into `staging`.
 
-    Raises the source's errors, DiskFull, WriteFailed, CopyDamaged, PermissionMissing, PathRefused, Interrupted.
+    Raises the source's errors, DiskFull, WriteFailed, CopyDamaged, PermissionMissing, PathRefused, Interrupted, and
+    StagingUnusable if it could not be moved from there to its place.
     """
     try:
-        neighbour = _neighbour(storage.root, task.path)
+        neighbour, place = _neighbour(storage.root, task.path)
     except OSError as error:
         raise write_error(error, storage.root, task.path) from None
+    if not same_mount(staging.folder, place):
+        raise StagingUnusable(storage.title, f"{staging.folder} is on another file system or mount than {place}")
     manifest = peer.manifest(task.source)
     check_manifest(manifest, task.source, peer.name)
     partial = staging.partial(task, manifest)
@@ -237,8 +242,8 @@ def _dress(fd: int, file: ManifestFile, neighbour: os.stat_result) -> None:
     os.utime(fd, ns=(file.mtime_ns, file.mtime_ns))
 
 
-def _neighbour(root: str, path: str) -> os.stat_result:
-    """Return the stat of the deepest folder that exists on the way to `path` below `root`.
+def _neighbour(root: str, path: str) -> tuple[os.stat_result, str]:
+    """Return stat and path of the deepest folder that exists on the way to `path` below `root`.
 
     Asked before a byte is moved whether we may write there; whether it is safe to is the lander's concern. Raises
     PathRefused, PermissionMissing, OSError if the root is gone.
@@ -257,4 +262,4 @@ def _neighbour(root: str, path: str) -> os.stat_result:
     place = os.path.join(root, folder)
     if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionMissing(f"writing to {place}", "its mode or its file system forbids it")
-    return info
+    return info, place

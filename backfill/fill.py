@@ -22,6 +22,7 @@ from backfill.progress import (
     FillEnded,
     FillStarted,
     Listener,
+    Meter,
     SegmentLanded,
     SegmentRefused,
     nobody,
@@ -66,6 +67,7 @@ _REFUSALS: Mapping[type[OperatorError], Refusal] = {
     ReserveReached: Refusal.NO_SPACE,
     PermissionMissing: Refusal.NOT_PERMITTED,
     PathRefused: Refusal.PATH_REFUSED,
+    StagingUnusable: Refusal.OTHER_MOUNT,
 }
 """Errors of one segment: it is left out with a reason and the fill goes on."""
 
@@ -102,7 +104,7 @@ async def fill(
         reserve = Reserve(stagings, site.settings.fill.reserve)
         tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings, reserve)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
-        run = _Run(site, peers, stagings, reserve, gate, listener, Lander(ledger, now), make_room)
+        run = _Run(site, peers, stagings, reserve, gate, Meter(listener), Lander(ledger, now), make_room)
         listener(FillStarted(server, plan))
         for refused in (*plan.refused, *unready, *left_out):
             run.refuse(refused)
@@ -137,7 +139,7 @@ class _Run:
         stagings: Mapping[int, Staging],
         reserve: Reserve,
         gate: Gate,
-        listener: Listener,
+        meter: Meter,
         lander: Lander,
         make_room: MakeRoom | None,
     ) -> None:
@@ -146,7 +148,7 @@ class _Run:
         self._stagings = stagings
         self._reserve = reserve
         self._gate = gate
-        self._listener = listener
+        self._listener = meter
         self._lander = lander
         self._make_room = make_room
         self._rules = site.settings.fill
@@ -159,7 +161,7 @@ class _Run:
         return FillResult(
             landed=tuple(self._landed),
             refused=tuple(self._refused),
-            sent=sum(one.sent for one in self._landed),
+            sent=self._listener.moved,
             seconds=seconds,
             stopped=self._stopped,
         )
@@ -207,6 +209,9 @@ class _Run:
                     self._reserve.note_full(task, str(error))
                 self.refuse(refuse(task, _REFUSALS[type(error)], str(error)))
                 continue
+            if isinstance(staged, Refused):
+                self.refuse(staged)
+                continue
             await self._hand_over(done, staged, landing)
 
     @staticmethod
@@ -217,12 +222,15 @@ class _Run:
         if not putting.done():
             putting.cancel()
 
-    def _bring(self, task: Task) -> Staged:
+    def _bring(self, task: Task) -> Staged | Refused:
+        storage = self._site.storage(task.storage_id)
+        if here := self._lander.already_here(task, storage):
+            return here
         with self._reserve.kept(task):
             return bring(
                 task,
                 self._peers[task.peer],
-                self._site.storage(task.storage_id),
+                storage,
                 self._stagings[task.storage_id],
                 rules=self._rules,
                 gate=self._gate,

@@ -29,7 +29,7 @@ from schema.digests import hasher
 from schema.errors import CannotPublish, DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
 from schema.ledger.segments import FileManifest, Landing, digest_of
-from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State
+from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State, Task
 
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 """What file systems say to a name they cannot hold."""
@@ -62,6 +62,7 @@ class Lander:
         origins = OriginLog(storage.state_folder())
         refused: list[Landed | Refused] = []
         published: list[_Published] = []
+        twins: list[Staged] = []
         named: list[tuple[Staged, str, Iterator[str]]] = []
         for staged in batch:
             names = _free_names(staged)
@@ -85,6 +86,7 @@ class Lander:
                     outcome = _failed(staged, error)
                 if isinstance(outcome, Refused):
                     refused.append(outcome)
+                    twins += [staged] if outcome.why is Refusal.ALREADY_HERE else []
                 else:
                     published.append(outcome)
             lost = folders.make_durable()
@@ -94,10 +96,28 @@ class Lander:
             if one.folder in lost
         ]
         durable = [one for one in published if one.folder not in lost]
-        self._commit(durable)
+        self._commit(durable, twins)
         for one in published:
             one.staged.partial.drop_journals()
         return refused + [self._landed(one) for one in durable]
+
+    @staticmethod
+    def already_here(task: Task, storage: Storage) -> Refused | None:
+        """Return the refusal of a file that the recorder here wrote bit for bit itself, if its digest is known.
+
+        Asked before a byte is moved. One with the source's last write too may be ours, published by a run that was
+        killed, and is taken in when it is landed.
+        """
+        source = task.source
+        if source.digest is None or source.kind is not Kind.FILE:
+            return None
+        try:
+            fd = open_beneath(storage.root, task.path)
+            ours = os.fstat(fd).st_mtime_ns == source.mtime_ns
+            same = _holds(fd, FileManifest("", source.size, source.digest, 0, ()))
+        except (OSError, PathRefused):
+            return None
+        return refuse(task, Refusal.ALREADY_HERE, task.path) if same and not ours else None
 
     def _origin(self, staged: Staged, path: str) -> Origin:
         source = staged.task.source
@@ -148,10 +168,13 @@ class Lander:
             return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
         return refuse(staged.task, Refusal.ALREADY_HERE, path)
 
-    def _commit(self, published: Sequence[_Published]) -> None:
+    def _commit(self, published: Sequence[_Published], twins: Sequence[Staged]) -> None:
+        """Record what landed, and the digests of what was here already, so that it is not fetched to see that again."""
         landings = [Landing(self._segment(one), one.staged.files, one.staged.task.source) for one in published]
+        digests = [(one.task.source, one.files) for one in twins if not one.task.source.digest]
         with self._ledger.writing() as connection:
             self._ledger.segments.land(connection, landings)
+            self._ledger.segments.set_digests(connection, digests)
 
     @staticmethod
     def _segment(one: _Published) -> Segment:

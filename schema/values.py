@@ -117,6 +117,7 @@ class Refusal(StrEnum):
     UNPLACEABLE = "the peer's name holds no value for a field that names here need"
     NO_SPACE = "free space would fall below the reserve"
     CANNOT_PUBLISH = "this file system cannot take a new file without risking to replace one; the copy waits"
+    OTHER_MOUNT = "its folder here is another mount than the place for incoming files"
     CASE_CLASH = "a name here differs only in upper and lower case"
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
     CONFLICT = "no free name: names around it are taken by other content"
@@ -249,6 +250,7 @@ class FillResult:
     landed: tuple[Landed, ...] = ()
     refused: tuple[Refused, ...] = ()
     sent: int = 0
+    """Bytes read from peers, also for what was refused then."""
     seconds: float = 0.0
     stopped: str = ""
     """Why it ended early, empty if it did not."""
