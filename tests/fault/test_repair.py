@@ -7,7 +7,7 @@ nothing but what is damaged is fetched, and whatever was not repaired is named w
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -33,6 +33,7 @@ from tests.fault.checks import (
     spoil,
     with_hole,
 )
+from tests.fault.test_fill_disk import immutable
 from tests.faults import as_root, record_table, table_path, with_tables
 
 Benches = Callable[[str], AbstractContextManager[make.Bench]]
@@ -221,18 +222,6 @@ def test_a_name_taken_in_the_last_moment_is_left_and_the_copy_counts_under_its_n
     assert (filled.root("a") / VICTIM).read_bytes() == b"the recorder's"
     assert wanted.repaired == {copy(filled, VICTIM)}
     filled.scan(full=True)
-
-
-@contextmanager
-def immutable(path: Path) -> Iterator[None]:
-    """Forbid even root to move a file; skips where the file system cannot."""
-    done = subprocess.run(["chattr", "+i", path], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot forbid moving: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", path], check=True)
 
 
 @as_root
