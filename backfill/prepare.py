@@ -6,13 +6,12 @@ others from it.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Mapping
 
 from backfill.plan import refuse
 from backfill.reserve import Reserve
 from backfill.site import Site
-from backfill.staging import Staging
+from backfill.staging import Staging, waiting
 from backfill.storage import Storage
 from schema.errors import (
     AlreadyRunning,
@@ -89,8 +88,8 @@ async def tidy(plan: Plan, server: str, site: Site, ledger: Ledger, stagings: Ma
 
 
 def _idle(storage: Storage, site: Site, ledger: Ledger, held: contextlib.ExitStack) -> Staging | None:
-    """Return the staging of a storage that is not to be filled, locked; None if it never was. Raises _NOT_NOW."""
-    if not os.path.isdir(os.path.join(storage.state_folder(), "staging")):
+    """Return the staging of a storage that is not to be filled, locked; None if nothing is in it. Raises _NOT_NOW."""
+    if not waiting(storage):
         return None
     _check_disk(storage, site, ledger)
     staging = Staging(storage)

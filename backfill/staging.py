@@ -27,6 +27,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_FOLDER = "staging"
 _KEEP_SECONDS = 24 * 3600
 
 
@@ -66,7 +67,7 @@ class Staging:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.folder = os.path.join(storage.state_folder(), "staging")
+        self.folder = os.path.join(storage.state_folder(), _FOLDER)
         try:
             if storage.origin is not None:
                 os.makedirs(storage.root, exist_ok=True)  # a side store is ours; a recorder's root never is
@@ -152,6 +153,18 @@ class Staging:
             yield
         finally:
             os.close(fd)
+
+
+def waiting(storage: Storage) -> bool:
+    """Tell whether anything is in the staging folder of a storage, which is not made for the question.
+
+    Raises StagingUnusable, StorageAway.
+    """
+    try:
+        with os.scandir(os.path.join(storage.state_folder(), _FOLDER)) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _name(task: Task) -> str:
