@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from backfill.beneath import check_relative, like_parent
 from backfill.gate import Gate
-from backfill.intake import measure_unit, unit_files
 from backfill.journal import Journal
 from backfill.peer import Peer
 from backfill.progress import BytesMoved, Listener, SegmentStarted
 from backfill.staging import Partial, Staging
 from backfill.storage import Storage, sync_folder
 from backfill.transfer import fetch, read_back, write_error
+from backfill.units import measure_unit, unit_files
 from schema.errors import (
     CopyDamaged,
     PathRefused,

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from backfill.beneath import open_beneath
 from backfill.chunks import chunk_at, count
 from backfill.gate import Gate
-from backfill.intake import unit_files
 from backfill.storage import Storage
 from backfill.transfer import BLOCK, block_buffer
+from backfill.units import unit_files
 from schema.digests import hasher
 from schema.errors import SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from backfill.beneath import folder_beneath, open_beneath
-from backfill.intake import measure_unit, unit_files
 from backfill.site import Site
+from backfill.units import measure_unit, unit_files
 from schema.errors import SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment

@@ -14,10 +14,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from backfill.clockcheck import doubt
+from backfill.filled import Filled, moved_record
 from backfill.intake import FolderLook, Intake
 from backfill.origins import OriginLog
 from backfill.storage import Storage
-from backfill.vanished import DELETED, sort_out
+from backfill.vanished import DELETED, Moved, sort_out
 from schema.digests import short_name
 from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
@@ -130,6 +131,7 @@ class _Scan:
         self._report = ScanReport(storage.title)
         self._batch: list[FolderChange] = []
         self._batched = 0
+        self._origins: OriginLog | None = None
         self._kept_folders = 0
         self._lost: list[Segment] = []
         self._appeared: list[Segment] = []
@@ -141,6 +143,7 @@ class _Scan:
         began = time.monotonic()
         storage, report = self._storage, self._report
         storage.check_present()
+        self._origins = self._origin_log()
         known_identity, known_rules, scanned = self._ledger.storage_note(storage.id)
         identity = self._check_identity(known_identity)
         rules = _fingerprint(storage)
@@ -184,7 +187,7 @@ class _Scan:
         for path in known:
             if path:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
-        intake = Intake(self._storage, now=self._now(), origins=self._origins())
+        intake = Intake(self._storage, now=self._now(), filled=Filled(self._storage, self._origins))
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="scan") as pool:
             waiting: list[Future[FolderLook]] = []
             stack = [""] if self._options.only is None else sorted(self._options.only)
@@ -230,7 +233,7 @@ class _Scan:
                 self._lost_folders.append(row.id)
             pending += children.get(path, [])
 
-    def _origins(self) -> OriginLog | None:
+    def _origin_log(self) -> OriginLog | None:
         try:
             return OriginLog(self._storage.state_folder())
         except StagingUnusable:
@@ -277,6 +280,8 @@ class _Scan:
         self._lost += look.vanished
         if not self._first:
             self._appeared += look.added
+            self._lost += [before for before, _ in look.replaced]  # perhaps moved; never buried: its path is taken
+            self._appeared += [segment for _, segment in look.replaced]
         # While something vanished from here is not dealt with, the next scan must list this folder again.
         settled = look.settled and not look.vanished and time.time_ns() - look.mtime_ns > _RACY_NS
         self._batch.append(FolderChange(look.folder, look.mtime_ns, settled, look.added, look.changed))
@@ -302,9 +307,12 @@ class _Scan:
                 known = book.count(connection, storage_id).get(State.SEALED, (0, 0))[0]
             if known == len(buried):
                 raise StorageEmptied(self._storage.title, f"{len(buried):,}")
+        self._note_moves(moved)
         with self._ledger.writing() as connection:
-            book.remove(connection, storage_id, [one.old.id for one in moved] + [old.id for old in forgotten])
-            book.land(connection, [Landing(one.merged()) for one in moved])
+            landings = [Landing(one.merged(), book.manifest(connection, one.old)) for one in moved]
+            vacated = [one.old.id for one in moved if one.vacated]
+            book.remove(connection, storage_id, vacated + [old.id for old in forgotten])
+            book.land(connection, landings)
             if self._options.adopt:
                 book.remove(connection, storage_id, [segment.id for segment in buried])
                 buried = []
@@ -317,6 +325,20 @@ class _Scan:
         report.vanished = [segment.path for segment in buried[:_LISTED]]
         report.moved = len(moved)
         report.deleted = max(0, len(buried) - report.retired)
+
+    def _note_moves(self, moved: list[Moved]) -> None:
+        """Note under the new path where a filled file came from, before the ledger calls it by that."""
+        filled = [one for one in moved if one.old.origin is not None]
+        if not filled or self._origins is None:
+            return
+        now = self._now()
+        try:
+            self._origins.append([moved_record(self._origins, one.old, one.merged(), now) for one in filled])
+        except OSError as error:
+            self._report.notes.append(
+                f"{len(filled):,} filled files were moved, such as {filled[0].old.path}; where they came from is known"
+                f" to the ledger alone: {error.strerror}"
+            )
 
 
 def _fingerprint(storage: Storage) -> str:
