@@ -29,7 +29,7 @@ from schema.errors import (
     SourceGone,
     SourceUnreadable,
 )
-from schema.ledger.segments import FileManifest, manifest_of
+from schema.ledger.manifests import FileManifest, manifest_of
 from schema.settings import Fill
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment, Task
 

@@ -16,7 +16,7 @@ from backfill.units import unit_files
 from schema.digests import hasher
 from schema.errors import SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, manifest_of
+from schema.ledger.manifests import FileManifest, manifest_of
 from schema.values import FileDigest, Kind, Segment, State
 
 _TOGETHER = 200

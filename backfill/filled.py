@@ -15,7 +15,7 @@ from backfill.origins import Origin, OriginLog
 from backfill.storage import Storage
 from backfill.units import unit_files
 from schema.digests import hasher
-from schema.ledger.segments import FileManifest, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
 from schema.values import Kind, Mark, Segment, State
 
 _BLOCK = 256 * 1024

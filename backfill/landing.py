@@ -30,7 +30,8 @@ from backfill.units import unit_files
 from schema.digests import hasher
 from schema.errors import DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, Landing, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
+from schema.ledger.segments import Landing
 from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State
 
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)

@@ -17,7 +17,7 @@ from backfill.storage import Storage, sync_folder, write_durably
 from schema.digests import short_name
 from schema.errors import Interrupted, SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
 from schema.spans import Span
 from schema.values import Segment, State
 
