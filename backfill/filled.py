@@ -103,7 +103,7 @@ def _filled(segment: Segment, claim: _Claim) -> Segment:
         start=claim.start,
         end=claim.end,
         state=State.SEALED,
-        marks=segment.marks & Mark.UNCLOSED,
+        marks=segment.marks & (Mark.UNCLOSED | Mark.SUSPECT),
         reason="",
     )
 

@@ -15,11 +15,15 @@ from backfill.containers import Probe, probe
 from backfill.filled import Filled
 from backfill.layouts import EndRule, Named
 from backfill.layouts.zones import resolve
-from backfill.seal import Look, judge, unusable
+from backfill.seal import FUTURE, STALL, Look, judge, unusable
 from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, inode_of
 from backfill.units import measure_unit
 from schema.errors import PathRefused
+from schema.spans import DAY
 from schema.values import Kind, Mark, Segment, State
+
+_LINGERS = DAY
+"""A file without an end that was not written to for this long is done with: its folder may settle."""
 
 
 @dataclass(slots=True)
@@ -110,6 +114,8 @@ class Intake:
                     names.append(name)
                     if info is None:
                         found.kept += 1
+                        if before is not None and self._may_change(before):
+                            found.settled = False
                     else:
                         fresh.append((name, info, before))
         except OSError as error:
@@ -152,12 +158,31 @@ class Intake:
         if before is None or before.state in (State.OPEN, State.GONE) or entry.inode() & INODE_MASK != before.inode:
             return entry.stat(follow_symlinks=False)
         # What was quarantined or never closed may have had a writer after all: a stalled disk, a sleeping machine.
-        final = before.state is State.SEALED and not before.marks & Mark.UNCLOSED
+        final = before.state is State.SEALED and not before.marks & (Mark.UNCLOSED | Mark.SUSPECT)
         if final and not stat_all:
             return None
         info = entry.stat(follow_symlinks=False)
         same = info.st_size == before.size and _held(info.st_mtime_ns) == before.mtime_ns
-        return None if same and before.kind is Kind.FILE else info
+        if not same or before.kind is not Kind.FILE:
+            return info
+        rested = self._age(before) >= STALL and bool(before.marks & Mark.SUSPECT)
+        return info if rested or self._came(before) else None
+
+    def _age(self, segment: Segment) -> int:
+        return self._now - segment.mtime_ns // 1000
+
+    def _came(self, before: Segment) -> bool:
+        """Tell whether what was quarantined for a time in the future is to be judged again: its time has come."""
+        ahead = before.state is State.QUARANTINED and before.start > before.mtime_ns // 1000
+        return ahead and before.start <= self._now + FUTURE
+
+    def _may_change(self, segment: Segment) -> bool:
+        """Tell whether a segment is to be looked at again although its folder may not change until then."""
+        if segment.state is State.QUARANTINED:
+            return self._age(segment) < _LINGERS or segment.start > self._now + FUTURE
+        if segment.state is State.SEALED and segment.marks & Mark.UNCLOSED:
+            return self._age(segment) < _LINGERS
+        return segment.state is State.SEALED and bool(segment.marks & Mark.SUSPECT)
 
     def _judge_all(
         self, fresh: list[tuple[str, os.stat_result, Segment | None]], names: list[str], found: FolderLook
@@ -235,6 +260,8 @@ class Intake:
     def _put(self, segment: Segment, before: Segment | None, found: FolderLook) -> None:
         if segment.state is State.OPEN:
             found.still_open += 1
+            found.settled = False
+        elif self._may_change(segment):
             found.settled = False
         if before is None:
             found.added.append(segment)

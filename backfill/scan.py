@@ -189,12 +189,13 @@ class _Scan:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
         intake = Intake(self._storage, now=self._now(), filled=Filled(self._storage, self._origins))
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="scan") as pool:
-            waiting: list[Future[FolderLook]] = []
+            waiting: list[tuple[Future[FolderLook], bool]] = []
             stack = [""] if self._options.only is None else sorted(self._options.only)
             while stack or waiting:
                 while stack and len(waiting) < 2 * _WORKERS:
                     folder = stack.pop()
                     below = children.get(folder, [])
+                    looked_ns = time.time_ns()
                     mtime_ns = self._changed_at(folder)
                     if mtime_ns is None:
                         self._lose(folder, known, children)
@@ -204,9 +205,11 @@ class _Scan:
                     else:
                         files = self._known_files(known.get(folder))
                         job = (folder, mtime_ns, files)
-                        waiting.append(pool.submit(intake.look, *job, stat_all=self._full, rejudge=self._rejudge))
+                        pending = pool.submit(intake.look, *job, stat_all=self._full, rejudge=self._rejudge)
+                        waiting.append((pending, looked_ns - mtime_ns <= _RACY_NS))
                 if waiting:
-                    look = waiting.pop(0).result()
+                    pending, racy = waiting.pop(0)
+                    look = pending.result()
                     below = children.get(look.folder, [])
                     here = set(below) if look.failed else set(look.subfolders)
                     for path in below:
@@ -216,11 +219,14 @@ class _Scan:
                         stack.extend(here)
                     else:
                         stack.extend(here.difference(below))  # new ones; nothing was heard of the others
-                    self._take(look)
+                    self._take(look, racy)
         self._flush()
 
     def _unchanged(self, before: Folder | None, mtime_ns: int) -> bool:
-        return bool(before and before.settled and before.mtime_ns == mtime_ns and not self._full)
+        """Tell whether a folder need not be listed. One that something was heard of does: a file written in place."""
+        if before is None or self._full or self._options.only is not None:
+            return False
+        return before.settled and before.mtime_ns == mtime_ns
 
     def _lose(self, folder: str, known: dict[str, Folder], children: dict[str, list[str]]) -> None:
         """Take everything known of a folder that is gone, and below it, for vanished."""
@@ -258,8 +264,8 @@ class _Scan:
         self._damaged += damaged
         return good
 
-    def _take(self, look: FolderLook) -> None:
-        """Add one folder's findings to the batch."""
+    def _take(self, look: FolderLook, racy: bool) -> None:
+        """Add one folder's findings to the batch. `racy`: it had just changed when its time was looked at."""
         report = self._report
         report.listed += 1
         report.added += len(look.added)
@@ -283,7 +289,7 @@ class _Scan:
             self._lost += [before for before, _ in look.replaced]  # perhaps moved; never buried: its path is taken
             self._appeared += [segment for _, segment in look.replaced]
         # While something vanished from here is not dealt with, the next scan must list this folder again.
-        settled = look.settled and not look.vanished and time.time_ns() - look.mtime_ns > _RACY_NS
+        settled = look.settled and not look.vanished and not racy
         self._batch.append(FolderChange(look.folder, look.mtime_ns, settled, look.added, look.changed))
         self._batched += len(look.added) + len(look.changed) + 1
         if self._batched >= _BATCH:

@@ -18,7 +18,7 @@ from schema.ledger.names import Names, insert_for
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
 from schema.tables import coverage, folders, segments, storages
-from schema.values import Segment, State
+from schema.values import Mark, Segment, State
 
 
 class Folder(NamedTuple):
@@ -265,6 +265,17 @@ class SegmentBook:
             )
             touched.add((self._names.camera_id(connection, segment.camera), bucket_of(segment.start)))
         mark_stale(connection, storage_id, touched)
+
+    def suspect(self, connection: Connection, segment: Segment) -> None:
+        """Let the next scan look at a segment that turned out not to be what its row says, and list its folder."""
+        doubted = msgspec.structs.replace(segment, marks=segment.marks | Mark.SUSPECT)
+        connection.execute(
+            update(segments)
+            .where(segments.c.id == segment.id, segments.c.checksum == checksum(segment))
+            .values(marks=doubted.marks, checksum=checksum(doubted))
+        )
+        folder = select(segments.c.folder_id).where(segments.c.id == segment.id).scalar_subquery()
+        connection.execute(update(folders).where(folders.c.id == folder).values(settled=False))
 
     def forget_retired(self, connection: Connection, storage_id: int) -> int:
         """Delete the tombstones that lie before all a camera still has: retention took them. Returns how many.
