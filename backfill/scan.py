@@ -64,6 +64,8 @@ class ScanReport:
     added: int = 0
     changed: int = 0
     still_open: int = 0
+    open_in: set[str] = field(default_factory=set)
+    """The folders of those that are still open."""
     quarantined: list[tuple[str, str]] = field(default_factory=list)
     """New in this scan: path and reason."""
     uncertain: int = 0
@@ -148,13 +150,14 @@ class _Scan:
         identity = self._check_identity(known_identity)
         rules = _fingerprint(storage)
         with self._ledger.reading() as connection:
-            known = self._ledger.segments.folders(connection, storage.id)
+            known = self._ledger.segments.folders(connection, storage.id, self._options.only)
         self._rejudge = bool(known) and rules != known_rules
         self._full = self._options.full or self._options.adopt or self._rejudge
         self._first = scanned == 0
         self._walk(known)
         self._settle_vanished()
-        self._ledger.note_storage(storage.id, identity=identity, rules=rules, scanned_us=self._now())
+        if self._options.only is None:
+            self._ledger.note_storage(storage.id, identity=identity, rules=rules, scanned_us=self._now())
         off = doubt(self._lateness)
         if off is not None:
             way = "later" if off > 0 else "earlier"
@@ -271,6 +274,8 @@ class _Scan:
         report.added += len(look.added)
         report.changed += len(look.changed)
         report.still_open += look.still_open
+        if look.still_open:
+            report.open_in.add(look.folder)
         report.skipped.update(reason for _, reason in look.skipped)
         report.foreign += look.skipped[: _LISTED - len(report.foreign)]
         report.rewritten += look.rewritten

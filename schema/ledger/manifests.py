@@ -5,6 +5,7 @@ up to the digest that the row has now.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, delete, select
@@ -13,6 +14,8 @@ from schema.digests import hasher, row_checksum
 from schema.ledger.names import insert_for
 from schema.tables import manifests, segments
 from schema.values import FileDigest, Kind, Segment
+
+_T = TypeVar("_T", int, str)
 
 _IDS_AT_ONCE = 500
 
@@ -86,7 +89,7 @@ def manifest_of(name: str, digest: FileDigest) -> FileManifest:
     return FileManifest(name, digest.size, digest.digest, int(digest.chunk_size), digest.chunks)
 
 
-def parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut a list of ids so that no statement has more parameters than a database takes."""
+def parts(ids: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Cut a list of ids or names so that no statement has more parameters than a database takes."""
     for at in range(0, len(ids), _IDS_AT_ONCE):
         yield ids[at : at + _IDS_AT_ONCE]

@@ -4,7 +4,7 @@ Rule: every change of a segment marks its bucket of coverage stale in the same t
 used; it is reported by id so that the scan replaces it from storage, which is the truth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -74,14 +74,26 @@ class SegmentBook:
     def __init__(self, names: Names) -> None:
         self._names = names
 
-    def folders(self, connection: Connection, storage_id: int) -> dict[str, Folder]:
-        """Return every known folder of a storage by its path."""
-        rows = connection.execute(
-            select(folders.c.path, folders.c.id, folders.c.mtime_ns, folders.c.settled).where(
-                folders.c.storage_id == storage_id
-            )
+    def folders(self, connection: Connection, storage_id: int, at: Collection[str] | None = None) -> dict[str, Folder]:
+        """Return the known folders of a storage by path: all, or those `at` and what lies below them.
+
+        A few are looked up in the index of paths. PostgreSQL, whose index follows the language's order, reads the
+        paths of that storage.
+        """
+        found = select(folders.c.path, folders.c.id, folders.c.mtime_ns, folders.c.settled).where(
+            folders.c.storage_id == storage_id
         )
-        return {path: Folder(ident, mtime_ns, settled) for path, ident, mtime_ns, settled in rows}
+        if at is None or "" in at:
+            wanted = [found]
+        else:
+            path = folders.c.path if connection.dialect.name == "sqlite" else folders.c.path.collate("C")
+            here = [found.where(folders.c.path.in_(part)) for part in parts(sorted(at))]
+            wanted = here + [found.where(path > f"{one}/", path < f"{one}0") for one in at]  # "0" follows "/"
+        return {
+            path: Folder(ident, mtime_ns, settled)
+            for query in wanted
+            for path, ident, mtime_ns, settled in connection.execute(query)
+        }
 
     def in_folder(self, connection: Connection, folder_id: int) -> tuple[dict[str, Segment], list[int]]:
         """Return the segments of one folder by name, and the ids of its damaged rows."""

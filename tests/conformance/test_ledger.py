@@ -8,10 +8,11 @@ import random
 import threading
 from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from schema.digests import hasher
 from schema.ledger import Ledger
@@ -477,3 +478,40 @@ def test_chunks_that_do_not_add_up_to_the_rows_digest_are_not_used(ledger: Ledge
     with ledger.writing() as connection:  # as an earlier release left it
         ledger.segments.apply(connection, storage, [FolderChange("front", 5, settled=True, changed=[other])])
     assert kept(ledger, storage, one.path) == whole(NEW)
+
+
+def test_a_few_folders_are_found_with_what_lies_below_them(ledger: Ledger, storage: int) -> None:
+    paths = ["", "a", "a/b", "a/b/c", "a-b", "a.b/c", "a0", "ab", "b/a", "b", "ä/b", "A/b"]
+    with ledger.writing() as connection:
+        changes = [FolderChange(path, 5, settled=True) for path in paths]
+        ledger.segments.apply(connection, storage, changes)
+    with ledger.reading() as connection:
+        everything = ledger.segments.folders(connection, storage)
+        assert set(everything) == set(paths)
+
+        def near(*at: str) -> set[str]:
+            found = ledger.segments.folders(connection, storage, at)
+            assert all(everything[path] == folder for path, folder in found.items())
+            return set(found)
+
+        assert near("a") == {"a", "a/b", "a/b/c"}
+        assert near("a/b", "b") == {"a/b", "a/b/c", "b", "b/a"}
+        assert near("ä", "a.b", "nowhere") == {"ä/b", "a.b/c"}
+        assert near("") == set(paths)
+        assert near() == set()
+
+
+def test_a_few_folders_of_many_are_found_by_the_index(tmp_path: Path) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: object, *_: object) -> None:
+        asked.append((statement, values))
+
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.db") as ledger, ledger.reading() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        ledger.segments.folders(connection, 1, ["2026-11-22/12/front", "2026-11-22/12/yard"])
+        event.remove(connection, "before_cursor_execute", note)
+        assert len(asked) == 3
+        for statement, values in asked:
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values):  # type: ignore[arg-type]
+                assert "SEARCH" in row[3] and "path" in row[3]
