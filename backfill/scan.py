@@ -176,7 +176,7 @@ class _Scan:
         except StorageSwapped:
             if not self._options.adopt:
                 raise
-            identity = self._storage.identity() or self._storage.give_identity()
+            identity = self._storage.adopt()
             self._report.notes.append(
                 "this disk is now the one the ledger knows; the old one's recordings are forgotten"
             )
