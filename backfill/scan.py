@@ -8,15 +8,14 @@ reason.
 import os
 import stat
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from backfill.clockcheck import doubt
 from backfill.filled import Filled, moved_record
 from backfill.intake import FolderLook, Intake
 from backfill.origins import OriginLog
+from backfill.scanned import LISTED, Progress, ScanOptions, ScanReport
 from backfill.storage import Storage
 from backfill.vanished import DELETED, Moved, sort_out
 from schema.digests import short_name
@@ -34,64 +33,6 @@ _WORKERS = 2
 
 _RACY_NS = 2 * 10**9
 """A folder changed this recently may change again within the same time stamp, so it is not settled yet."""
-
-_LISTED = 10_000
-"""Paths a report lists of one kind at most; the counts are exact."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanOptions:
-    """How to scan."""
-
-    full: bool = False
-    """Look at every file, not only at changed folders."""
-    accept_loss: bool = False
-    """Take a storage that lost everything for one whose recordings were deleted."""
-    adopt: bool = False
-    """Take a foreign disk for the new one; what only the old one had is forgotten, not deleted on purpose."""
-    only: frozenset[str] | None = None
-    """Look at these folders alone, because something was heard of them; None for all."""
-
-
-@dataclass(slots=True)
-class ScanReport:
-    """What a scan found on one storage."""
-
-    storage: str
-    folders: int = 0
-    listed: int = 0
-    """Folders that had to be listed; the others had not changed."""
-    added: int = 0
-    changed: int = 0
-    still_open: int = 0
-    open_in: set[str] = field(default_factory=set)
-    """The folders of those that are still open."""
-    quarantined: list[tuple[str, str]] = field(default_factory=list)
-    """New in this scan: path and reason."""
-    uncertain: int = 0
-    """New segments whose local time could not be resolved."""
-    moved: int = 0
-    deleted: int = 0
-    """Vanished from the middle, kept as tombstones."""
-    retired: int = 0
-    """Vanished from the old end: retention."""
-    repaired: int = 0
-    """Damaged ledger rows replaced from the storage."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    """Entries that are no recordings, by reason."""
-    foreign: list[tuple[str, str]] = field(default_factory=list)
-    """The first of them: path and reason."""
-    vanished: list[str] = field(default_factory=list)
-    """The first paths that were deleted, or taken by retention."""
-    rewritten: list[str] = field(default_factory=list)
-    """Sealed segments that someone wrote to."""
-    notes: list[str] = field(default_factory=list)
-    fresh: list[str] = field(default_factory=list)
-    """Paths sealed since the scan before, for whoever takes digests while they are in the page cache."""
-    seconds: float = 0.0
-
-
-Progress = Callable[[ScanReport], None]
 
 
 def scan(
@@ -277,16 +218,16 @@ class _Scan:
         if look.still_open:
             report.open_in.add(look.folder)
         report.skipped.update(reason for _, reason in look.skipped)
-        report.foreign += look.skipped[: _LISTED - len(report.foreign)]
+        report.foreign += look.skipped[: LISTED - len(report.foreign)]
         report.rewritten += look.rewritten
         for segment in (*look.added, *look.changed):
             if segment.state is State.QUARANTINED:
                 report.quarantined.append((segment.path, segment.reason))
             elif segment.state is State.SEALED and segment.reason:
                 report.uncertain += 1
-            if segment.state is State.SEALED and len(self._lateness) < _LISTED:
+            if segment.state is State.SEALED and len(self._lateness) < LISTED:
                 self._lateness.append(segment.mtime_ns // 1000 - segment.end)
-            if segment.state is State.SEALED and not self._first and len(report.fresh) < _LISTED:
+            if segment.state is State.SEALED and not self._first and len(report.fresh) < LISTED:
                 report.fresh.append(segment.path)
         self._lost += look.vanished
         if not self._first:
@@ -333,7 +274,7 @@ class _Scan:
             report.retired = book.forget_retired(connection, storage_id)
             book.drop_folders(connection, self._lost_folders)
             self._ledger.history.outage_ended(connection, self._storage.server, Cause.STORAGE, self._now())
-        report.vanished = [segment.path for segment in buried[:_LISTED]]
+        report.vanished = [segment.path for segment in buried[:LISTED]]
         report.moved = len(moved)
         report.deleted = max(0, len(buried) - report.retired)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from backfill.chunks import damaged as damaged_chunks
 from backfill.digesting import keep, take
 from backfill.gate import Gate
-from backfill.scan import ScanReport
+from backfill.scanned import ScanReport
 from backfill.storage import Storage, sync_folder, write_durably
 from schema.digests import short_name
 from schema.errors import Interrupted, SourceChanged, SourceGone, SourceUnreadable

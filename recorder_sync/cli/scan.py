@@ -11,7 +11,7 @@ from rich.text import Text
 
 from backfill.gate import Gate
 from backfill.report.documents import scan_document
-from backfill.scan import ScanOptions, ScanReport
+from backfill.scanned import ScanOptions, ScanReport
 from backfill.storage import Storage
 from backfill.watch import Watch
 from recorder_sync.app import App, Scanned, now, opened

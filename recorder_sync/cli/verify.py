@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backfill.gate import Gate
-from backfill.scan import ScanOptions
+from backfill.scanned import ScanOptions
 from backfill.storage import Storage
 from backfill.verify import Damage, VerifyReport, export, from_scan, set_aside, verify
 from recorder_sync.app import App, now, opened

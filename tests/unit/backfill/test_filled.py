@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from backfill.origins import Origin, OriginLog
-from backfill.scan import ScanReport, scan
+from backfill.scan import scan
+from backfill.scanned import ScanReport
 from schema.spans import HOUR, SECOND
 from schema.values import Segment, State
 from tests import make

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanOptions, ScanReport
 from backfill.scan import scan as scan_storage
+from backfill.scanned import ScanOptions, ScanReport
 from schema.errors import StorageAway, StorageEmptied, StorageSwapped
 from schema.spans import SECOND
 from schema.values import Segment, State

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanOptions, scan
+from backfill.scan import scan
+from backfill.scanned import ScanOptions
 from backfill.storage import Storage
 from backfill.watch import Watch
 from schema.spans import HOUR, SECOND
