@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from backfill.beneath import check_relative, like_parent
 from backfill.gate import Gate
-from backfill.intake import measure_unit, unit_files
 from backfill.journal import Journal
 from backfill.peer import Peer
 from backfill.progress import BytesMoved, Listener, SegmentStarted
@@ -21,6 +20,7 @@ from backfill.publish import same_mount
 from backfill.staging import Partial, Staging
 from backfill.storage import Storage, sync_folder
 from backfill.transfer import fetch, read_back, write_error
+from backfill.units import measure_unit, unit_files
 from schema.errors import (
     CopyDamaged,
     PathRefused,
@@ -31,7 +31,7 @@ from schema.errors import (
     SourceUnreadable,
     StagingUnusable,
 )
-from schema.ledger.segments import FileManifest, manifest_of
+from schema.ledger.manifests import FileManifest, manifest_of
 from schema.settings import Fill
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment, Task
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from backfill.beneath import folder_beneath, open_beneath
 from backfill.chunks import chunk_at, count
 from backfill.gate import Gate
-from backfill.intake import unit_files
 from backfill.storage import Storage
 from backfill.transfer import BLOCK, block_buffer
 from backfill.unchanged import look_in, look_of
+from backfill.units import unit_files
 from schema.digests import hasher
 from schema.errors import PathRefused, SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, manifest_of
+from schema.ledger.manifests import FileManifest, manifest_of
 from schema.values import FileDigest, Kind, Segment, State
 
 _TOGETHER = 200

@@ -16,19 +16,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+import msgspec
+
 from backfill.beneath import CaseClash, folder_beneath, open_beneath
 from backfill.bring import Staged, last_write
-from backfill.intake import unit_files
 from backfill.origins import Origin, OriginLog
 from backfill.placing import other_names
 from backfill.plan import refuse
 from backfill.publish import publish
 from backfill.storage import Storage, inode_of
 from backfill.transfer import block_buffer, write_error
+from backfill.units import unit_files
 from schema.digests import hasher
 from schema.errors import CannotPublish, DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, Landing, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
+from schema.ledger.segments import Landing
 from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State, Task
 
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
@@ -150,7 +153,10 @@ class Lander:
                 publish(staged.partial.path, fd, name)
             except FileExistsError:
                 if _same_content(staged, path):
-                    return self._found(staged, path, fd, name)
+                    found = self._found(staged, path, fd, name)
+                    if isinstance(found, Refused):  # what was noted of this name a moment ago is not of this file
+                        origins.append([msgspec.structs.replace(self._origin(staged, path), server="")])
+                    return found
             else:
                 return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
             free = next(names, None)  # the recorder wrote there a moment ago

@@ -29,6 +29,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     server: str
+    """Where it came from. Nothing: the recorder here wrote a file of that size under this name, and what was noted
+    of it before never appeared."""
     camera: str
     start: int
     end: int
@@ -48,8 +50,9 @@ class OriginLog:
 
     def __init__(self, state_folder: str) -> None:
         self._folder = os.path.join(state_folder, _FOLDER)
-        self._days: dict[str, dict[str, list[Origin]]] = {}
-        self._any: bool | None = None
+        self._days: dict[str, tuple[int, dict[str, list[Origin]]]] = {}
+        """By day: the size its file had when it was read, and its records by path."""
+        self._any = False
 
     def append(self, origins: Iterable[Origin]) -> None:
         """Add records and make them durable, those of a day all or none. Raises OSError."""
@@ -79,26 +82,44 @@ class OriginLog:
 
     def find(self, path: str, start: int, size: int, mtime_ns: int) -> Origin | None:
         """Return the record of the file at `path` that starts about `start`, if it is that very file."""
+        return next((one for one in self.about(path, start, size) if one.mtime_ns == mtime_ns), None)
+
+    def about(self, path: str, start: int, size: int) -> list[Origin]:
+        """Return every record of a file of `size` at `path` that starts about `start`, the latest first.
+
+        Where the last write differs - a `touch`, a copy restored without its times - only the digest tells whether it
+        is that file.
+        """
         if not self._present():
-            return None
-        for near in (start, start - _NEAR, start + _NEAR):
-            for origin in self._day(_day(near)).get(path, ()):
-                if origin.size == size and origin.mtime_ns == mtime_ns:
-                    return origin
-        return None
+            return []
+        found: list[Origin] = []
+        for day in {_day(near): None for near in (start, start - _NEAR, start + _NEAR)}:
+            for one in reversed(self._day(day).get(path, ())):
+                if one.size == size:
+                    if not one.server:
+                        break
+                    found.append(one)
+        return found
 
     def _present(self) -> bool:
         """Tell whether there is any record: most storages were never filled, and a first scan asks per file."""
-        if self._any is None:
-            self._any = os.path.isdir(self._folder)
+        self._any = self._any or os.path.isdir(self._folder)
         return self._any
 
     def _day(self, day: str) -> dict[str, list[Origin]]:
-        if day not in self._days:
-            if len(self._days) >= _DAYS_KEPT:
-                self._days.clear()
-            self._days[day] = self._load(day)
-        return self._days[day]
+        """Return a day's records by path, read anew when a fill has added some since: files are only appended to."""
+        try:
+            size = os.stat(os.path.join(self._folder, f"{day}.jsonl")).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        held = self._days.get(day)
+        if held is not None and held[0] == size:
+            return held[1]
+        if len(self._days) >= _DAYS_KEPT:
+            self._days.clear()
+        found = self._load(day)
+        self._days[day] = (size, found)
+        return found
 
     def _load(self, day: str) -> dict[str, list[Origin]]:
         found: dict[str, list[Origin]] = {}

@@ -26,7 +26,8 @@ from backfill.verify import Damage
 from schema.digests import short_name
 from schema.errors import OperatorError, PathRefused, PermissionMissing, StagingUnusable, StorageAway
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, FolderChange, Landing, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
+from schema.ledger.segments import FolderChange, Landing
 from schema.values import FillResult, Mark, Plan, Refusal, Refused, Segment, Task
 
 Copy = tuple[int, str]

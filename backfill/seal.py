@@ -22,6 +22,9 @@ REST = 2 * SECOND
 DEAD = 60 * SECOND
 """A file without an end mark, not written to for this long, has no writer any more. MediaMTX writes every second."""
 
+STALL = 10 * MINUTE
+"""A file that cannot tell whether it was closed is looked at once more when it rested this long: DEAD is no proof."""
+
 FUTURE = 5 * MINUTE
 """A start later than this after now is a wrong clock or a wrong zone."""
 
@@ -74,6 +77,8 @@ def judge(named: Named, look: Look, traits: Traits, zone: ZoneInfo, now: int) ->
     marks = int(Mark.UNCERTAIN) if doubt else 0
     if look.probe.closed is False and look.probe.plays:
         marks |= Mark.UNCLOSED
+    if look.probe.closed is None and now - look.mtime < STALL:
+        marks |= Mark.SUSPECT
     return Verdict(State.SEALED, start, end, marks, doubt)
 
 

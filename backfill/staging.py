@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import aiofiles.os
 
-from backfill.intake import unit_files
 from backfill.publish import same_mount
 from backfill.storage import Storage
+from backfill.units import unit_files
 from schema.digests import short_name
 from schema.errors import AlreadyRunning, StagingUnusable
 from schema.values import Manifest, Task

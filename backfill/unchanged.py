@@ -9,12 +9,9 @@ import os
 import stat
 from typing import NamedTuple
 
-from backfill.intake import measure_unit
-from backfill.storage import inode_of
+from backfill.storage import held_time, inode_of
+from backfill.units import measure_unit
 from schema.values import Kind, Segment
-
-_LEAST, _MOST = -(2**63), 2**63 - 1
-"""What the ledger holds of a time: some file systems know years up to 9999."""
 
 
 class Look(NamedTuple):
@@ -26,8 +23,7 @@ class Look(NamedTuple):
 
     def is_of(self, segment: Segment) -> bool:
         """Tell whether this is what the ledger's row speaks of."""
-        held = max(_LEAST, min(self.mtime_ns, _MOST))
-        return (self.size, held, self.inode) == (segment.size, segment.mtime_ns, segment.inode)
+        return (self.size, held_time(self.mtime_ns), self.inode) == (segment.size, segment.mtime_ns, segment.inode)
 
 
 def look_of(info: os.stat_result) -> Look:

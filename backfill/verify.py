@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from backfill.chunks import damaged as damaged_chunks
 from backfill.digesting import keep, take
 from backfill.gate import Gate
-from backfill.scan import ScanReport
+from backfill.scanned import ScanReport
 from backfill.storage import Storage, write_durably
 from schema.errors import Interrupted, SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
 from schema.spans import Span
 from schema.values import Segment, State
 

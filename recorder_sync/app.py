@@ -18,7 +18,8 @@ from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
 from backfill.peer import FolderPeer
 from backfill.progress import Listener, nobody
-from backfill.scan import Progress, ScanOptions, ScanReport, scan
+from backfill.scan import scan
+from backfill.scanned import Progress, ScanOptions, ScanReport
 from backfill.site import Site, build_site
 from backfill.storage import Storage
 from backfill.survey import Question, Survey, plan, survey

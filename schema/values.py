@@ -35,6 +35,9 @@ class Mark(IntEnum):
     """The time could not be resolved (a name in a repeated local hour): neither coverage nor source."""
     UNCLOSED = 2
     """The writer died; whole fragments only, which play."""
+    SUSPECT = 4
+    """It may not be final: nothing in it tells that its writer closed it, or it was found to have changed. The next
+    scan looks at its size and last write again."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -13,7 +13,8 @@ from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
-from backfill.scan import ScanOptions, ScanReport, scan
+from backfill.scan import scan
+from backfill.scanned import ScanOptions, ScanReport
 from backfill.site import Site, build_site
 from backfill.survey import Question, Survey, plan, survey
 from schema.ledger import Ledger

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from backfill.report.timeline import Cell, Timeline
-from backfill.scan import ScanReport
+from backfill.scanned import ScanReport
 from backfill.survey import Survey
 from schema.documents import (
     CoverageDocument,

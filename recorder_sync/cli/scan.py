@@ -11,7 +11,7 @@ from rich.text import Text
 
 from backfill.gate import Gate
 from backfill.report.documents import scan_document
-from backfill.scan import ScanOptions, ScanReport
+from backfill.scanned import ScanOptions, ScanReport
 from backfill.storage import Storage
 from backfill.watch import Watch
 from recorder_sync.app import App, Scanned, now, opened
@@ -114,12 +114,12 @@ async def _watch(app: App, polling: bool) -> None:
 
     gate = Gate(app.settings.scan.rate)
 
-    async def look(storage: Storage, folders: frozenset[str] | None) -> bool:
+    async def look(storage: Storage, folders: frozenset[str] | None) -> frozenset[str]:
         scanned = await asyncio.to_thread(app.scan_one, storage, ScanOptions(only=folders), digesting=gate)
         report = scanned.report
         if report is None:
             say(str(scanned.error))
-            return True
+            return frozenset()  # it is looked at again on schedule, and when something is heard of it
         if report.added or report.changed or report.deleted or report.retired:
             digested = f", {scanned.digested} digested" if scanned.digested else ""
             say(
@@ -128,7 +128,7 @@ async def _watch(app: App, polling: bool) -> None:
             )
         for path, reason in report.quarantined:
             say(f"{report.storage}: quarantined {path}: {reason}")
-        return report.still_open > 0
+        return frozenset(report.open_in)
 
     task = asyncio.ensure_future(
         Watch(list(app.site.storages), look, rescan=app.settings.scan.rescan, polling=polling, said=say).run()

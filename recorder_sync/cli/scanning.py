@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from backfill.scan import ScanOptions, ScanReport
+from backfill.scanned import ScanOptions, ScanReport
 from recorder_sync.app import App, Scanned
 from recorder_sync.cli.output import complaints, print_error
 

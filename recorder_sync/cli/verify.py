@@ -9,7 +9,7 @@ from rich.text import Text
 
 from backfill.gate import Gate
 from backfill.repair import Repair
-from backfill.scan import ScanOptions
+from backfill.scanned import ScanOptions
 from backfill.storage import Storage
 from backfill.verify import Damage, VerifyReport, export, from_scan, verify
 from recorder_sync.app import App, now, opened

@@ -8,15 +8,17 @@ import random
 import threading
 from collections.abc import Sequence
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from schema.digests import hasher
 from schema.ledger import Ledger
 from schema.ledger.coverage import BUCKET
-from schema.ledger.segments import FileManifest, FolderChange, Landing
+from schema.ledger.manifests import FileManifest, digest_of
+from schema.ledger.segments import FolderChange, Landing
 from schema.spans import SECOND, Run, Span, runs
 from schema.values import Cause, FillResult, Kind, Refusal, Refused, Segment, State, Task
 
@@ -118,7 +120,7 @@ def test_a_scan_does_not_undo_what_a_fill_committed_a_moment_ago(ledger: Ledger,
 
 def test_landing_twice_is_landing_once(ledger: Ledger, storage: int) -> None:
     files = (manifest(b"one", "a"), manifest(b"two", "b"))
-    landing = Landing(segment(storage, 0, kind=Kind.FOLDER, origin="b", digest=b"d" * 16), files)
+    landing = Landing(segment(storage, 0, kind=Kind.FOLDER, origin="b", digest=digest_of(files)), files)
     for _ in range(2):
         with ledger.writing() as connection:
             ledger.segments.land(connection, [landing])
@@ -377,3 +379,139 @@ def test_threads_share_a_ledger(ledger: Ledger, storage: int) -> None:
         thread.join()
     assert errors == []
     assert len(everything(ledger, storage)) == 80
+
+
+def chunked(content: bytes) -> tuple[FileManifest, ...]:
+    """Return the digests of a file of two chunks."""
+    whole = hasher()
+    whole.update(content)
+    half = len(content) // 2
+    chunks = []
+    for part in (content[:half], content[half:]):
+        state = hasher()
+        state.update(part)
+        chunks.append(state.digest())
+    return (FileManifest("", len(content), whole.digest(), half, tuple(chunks)),)
+
+
+def whole(files: tuple[FileManifest, ...]) -> tuple[FileManifest, ...]:
+    """Return the digest of a file without its chunks."""
+    return tuple(FileManifest(file.name, file.size, file.digest, 0, ()) for file in files)
+
+
+def kept(ledger: Ledger, storage: int, path: str) -> tuple[FileManifest, ...]:
+    found = find(ledger, storage, path)
+    assert found is not None
+    with ledger.reading() as connection:
+        return ledger.segments.manifest(connection, found)
+
+
+def digest(ledger: Ledger, storage: int, path: str, files: tuple[FileManifest, ...]) -> Segment:
+    """Give a segment its digests; returns the row as it was before."""
+    found = find(ledger, storage, path)
+    assert found is not None
+    with ledger.writing() as connection:
+        ledger.segments.set_digests(connection, [(found, files)])
+    return found
+
+
+def rewrite(ledger: Ledger, row: Segment) -> None:
+    """Tell the ledger that a scan found other content under that name."""
+    other = msgspec.structs.replace(row, mtime_ns=row.mtime_ns + 1, digest=None)
+    with ledger.writing() as connection:
+        change = FolderChange(row.path.rpartition("/")[0], 5, settled=True, changed=[other])
+        ledger.segments.apply(connection, row.storage_id, [change])
+
+
+OLD, NEW = chunked(b"o" * 1000), chunked(b"n" * 1000)
+
+
+@pytest.mark.parametrize("again", [NEW, whole(NEW)], ids=["chunks", "one chunk"])
+def test_digests_of_content_that_was_rewritten_are_never_given_again(
+    ledger: Ledger, storage: int, again: tuple[FileManifest, ...]
+) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    digest(ledger, storage, one.path, OLD)
+    assert kept(ledger, storage, one.path) == OLD
+    row = find(ledger, storage, one.path)
+    assert row is not None
+    rewrite(ledger, row)
+    assert kept(ledger, storage, one.path) == ()
+    digest(ledger, storage, one.path, again)
+    assert kept(ledger, storage, one.path) == again
+
+
+@pytest.mark.parametrize("files", [NEW, whole(NEW)], ids=["chunks", "one chunk"])
+def test_digests_of_what_was_under_a_landed_ones_name_are_gone(
+    ledger: Ledger, storage: int, files: tuple[FileManifest, ...]
+) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    digest(ledger, storage, one.path, OLD)
+    landed = msgspec.structs.replace(one, digest=files[0].digest, origin="b")
+    with ledger.writing() as connection:
+        ledger.segments.land(connection, [Landing(landed, files)])
+    assert kept(ledger, storage, one.path) == files
+
+
+def test_chunks_taken_of_a_segment_that_changed_meanwhile_are_left_out(ledger: Ledger, storage: int) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    stale = digest(ledger, storage, one.path, OLD)
+    row = find(ledger, storage, one.path)
+    assert row is not None
+    rewrite(ledger, row)
+    digest(ledger, storage, one.path, NEW)
+    with ledger.writing() as connection:
+        ledger.segments.set_digests(connection, [(stale, OLD)])
+    assert kept(ledger, storage, one.path) == NEW
+
+
+def test_chunks_that_do_not_add_up_to_the_rows_digest_are_not_used(ledger: Ledger, storage: int) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    digest(ledger, storage, one.path, OLD)
+    row = find(ledger, storage, one.path)
+    assert row is not None
+    other = msgspec.structs.replace(row, digest=NEW[0].digest)
+    with ledger.writing() as connection:  # as an earlier release left it
+        ledger.segments.apply(connection, storage, [FolderChange("front", 5, settled=True, changed=[other])])
+    assert kept(ledger, storage, one.path) == whole(NEW)
+
+
+def test_a_few_folders_are_found_with_what_lies_below_them(ledger: Ledger, storage: int) -> None:
+    paths = ["", "a", "a/b", "a/b/c", "a-b", "a.b/c", "a0", "ab", "b/a", "b", "ä/b", "A/b"]
+    with ledger.writing() as connection:
+        changes = [FolderChange(path, 5, settled=True) for path in paths]
+        ledger.segments.apply(connection, storage, changes)
+    with ledger.reading() as connection:
+        everything = ledger.segments.folders(connection, storage)
+        assert set(everything) == set(paths)
+
+        def near(*at: str) -> set[str]:
+            found = ledger.segments.folders(connection, storage, at)
+            assert all(everything[path] == folder for path, folder in found.items())
+            return set(found)
+
+        assert near("a") == {"a", "a/b", "a/b/c"}
+        assert near("a/b", "b") == {"a/b", "a/b/c", "b", "b/a"}
+        assert near("ä", "a.b", "nowhere") == {"ä/b", "a.b/c"}
+        assert near("") == set(paths)
+        assert near() == set()
+
+
+def test_a_few_folders_of_many_are_found_by_the_index(tmp_path: Path) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: object, *_: object) -> None:
+        asked.append((statement, values))
+
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.db") as ledger, ledger.reading() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        ledger.segments.folders(connection, 1, ["2026-11-22/12/front", "2026-11-22/12/yard"])
+        event.remove(connection, "before_cursor_execute", note)
+        assert len(asked) == 3
+        for statement, values in asked:
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values):  # type: ignore[arg-type]
+                assert "SEARCH" in row[3] and "path" in row[3]

@@ -6,11 +6,13 @@ never looks like one whose recordings were deleted.
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanReport
+from backfill.scan import scan as scan_storage
+from backfill.scanned import ScanOptions, ScanReport
 from schema.errors import StorageAway, StorageEmptied, StorageSwapped
 from schema.spans import SECOND
 from schema.values import Segment, State
@@ -279,8 +281,6 @@ def test_a_scan_that_breaks_off_leaves_what_is_true_and_the_next_one_completes(
     def stop(report: ScanReport) -> None:
         raise Broken
 
-    from backfill.scan import scan as scan_storage
-
     with pytest.raises(Broken):
         scan_storage(one.ledger, one.site.of("a")[0], now=one.clock, progress=stop)
     there = {str(file.relative_to(one.root("a"))) for file in one.root("a").rglob("*.mp4")}
@@ -303,3 +303,38 @@ def test_segments_in_the_future_cover_nothing_that_is_settled(pair: make.Bench) 
     pair.now = make.T0 + 1000 * SECOND
     pair.scan()
     assert [gap for gap in pair.states("a") if gap[0] == "fillable"] == []
+
+
+def test_an_event_costs_its_folder_and_not_the_storage(one: make.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    make.record(one.root("a"), "front", [60])
+    make.record(one.root("a"), "yard", [60])
+    folder = path(0).rpartition("/")[0]
+    asked: list[set[str]] = []
+    real = type(one.ledger.segments).folders
+
+    def folders(*arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[arg-type]
+        asked.append(set(found))
+        return found
+
+    monkeypatch.setattr(type(one.ledger.segments), "folders", folders)
+    report = scan(one, only=frozenset({folder}))
+    assert asked[0] == {folder}
+    assert (report.folders, report.listed, report.added) == (1, 1, 1)
+    assert held(one) == [(0, 70)]
+    assert held(one, "yard") == [(0, 60)]
+
+
+def test_an_event_after_a_change_of_the_rules_does_not_pass_for_the_scan_that_they_need(one: make.Bench) -> None:
+    changed = replace(one.site.of("a")[0], cameras={"front": "entrance", "yard": "garden"})
+    folder = path(0).rpartition("/")[0]
+    scan_storage(one.ledger, changed, now=one.clock, options=ScanOptions(only=frozenset({folder})))
+    scan_storage(one.ledger, changed, now=one.clock)
+    assert held(one, "entrance") == held(one, "garden") == [(0, 60)]
+
+
+def test_a_folder_that_vanished_below_one_with_an_event_is_followed(one: make.Bench) -> None:
+    shutil.rmtree(one.root("a") / "2026-11-22/12/yard")
+    report = scan(one, only=frozenset({"2026-11-22/12"}))
+    assert report.deleted + report.retired == 6
+    assert held(one) == [(0, 60)]
