@@ -28,6 +28,8 @@ class Coverage:
     """Fetched, by the server it came from."""
     gone: list[Span] = field(default_factory=list)
     """Deleted here; not to be filled again."""
+    open_since: int | None = None
+    """Where the file begins that is being written: from there on nothing is known yet."""
 
     @property
     def held(self) -> list[Span]:
@@ -36,6 +38,7 @@ class Coverage:
 
     def with_more(self, other: "Coverage") -> "Coverage":
         """Return this and what another storage of the same server holds."""
+        opened = [one.open_since for one in (self, other) if one.open_since is not None]
         return Coverage(
             own=merge([*self.own, *other.own]),
             claimed=merge([*self.claimed, *other.claimed]),
@@ -45,6 +48,7 @@ class Coverage:
                 origin: merge([*self.filled.get(origin, ()), *other.filled.get(origin, ())])
                 for origin in sorted({*self.filled, *other.filled})
             },
+            open_since=min(opened, default=None),
         )
 
     @property
@@ -130,7 +134,9 @@ def find(
         for span in clip(subtract(spans, told), window):
             gaps.append(_gap(server, camera, span, GapState.FILLED, causes, peer=origin))
         told = merge([*told, *spans])
-    lost = subtract(missing, offered)
+    # What a peer is writing may hold it: that is known when the peer closes its file.
+    unknown = merge(Span(peer.open_since, window.end) for peer in peers.values() if peer.open_since is not None)
+    lost = subtract(subtract(missing, offered), unknown)
     if not rules.continuous:
         lost = intersect(lost, merge(outage.span for outage in outages))
     last = max((span[-1].end for span in (here.held, offered) if span), default=window.start)

@@ -12,13 +12,13 @@ from backfill import plan as plan_rules
 from backfill.gaps import Coverage, Refusing, Rules
 from backfill.layouts import Traits
 from backfill.placing import place
+from backfill.settling import open_since, settle
 from backfill.site import Site
 from backfill.storage import Storage
 from schema.ledger import Connection, Held, Ledger
-from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
+from schema.spans import MINUTE, Run, Span, certain, early, intersect, merge
 from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
-SETTLE_LEAST = 120 * SECOND
 _NEARBY = 10 * MINUTE
 """Gaps this close share one query for sources."""
 
@@ -44,6 +44,8 @@ class Survey:
 
     question: Question
     servers: tuple[str, ...]
+    settled: int
+    """Nothing later than this counts as a gap yet."""
     coverage: dict[str, dict[str, Coverage]] = field(default_factory=dict)
     """By camera, then by server."""
     outages: list[Outage] = field(default_factory=list)
@@ -69,6 +71,7 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     window = None
     if question.since is not None or question.until is not None:
         window = Span(question.since or 0, question.until if question.until is not None else question.now)
+    settled = question.now - settle(ledger, site)
     coverage = _coverage(ledger, site, question, window)
     outages = _outages(ledger, site, question, coverage, window)
     refusing = _refusing(ledger, window)
@@ -81,11 +84,13 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
                 camera,
                 here,
                 peers,
-                _rules(site, server, here, question),
+                _rules(site, server, here, question, settled),
                 outages=_concerning(outages, server, camera),
                 refusing=refusing.get((server, camera), ()),
             )
-    return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found)
+    return Survey(
+        question=question, servers=site.servers, settled=settled, coverage=coverage, outages=outages, gaps=found
+    )
 
 
 def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[Coverage, dict[str, Coverage]]:
@@ -96,15 +101,6 @@ def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[
 
 def _concerning(outages: Iterable[Outage], server: str, camera: str) -> list[Outage]:
     return [one for one in outages if one.server == server and one.camera in (None, camera)]
-
-
-def settle(site: Site) -> int:
-    """Return how long the newest recordings are left alone, microseconds."""
-    configured = site.settings.gaps.settle
-    if configured is not None:
-        return int(configured)
-    longest = max((storage.layout.traits.segment for storage in site.storages), default=0)
-    return max(2 * longest, SETTLE_LEAST)
 
 
 def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | None) -> dict[str, dict[str, Coverage]]:
@@ -118,6 +114,12 @@ def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | Non
                 here = _as_covered(held, traits)
                 by_server = coverage.setdefault(camera, {})
                 by_server[server] = by_server[server].with_more(here) if server in by_server else here
+    for server in site.servers:
+        for storage in site.of(server):
+            for camera, start in open_since(ledger, storage, question.now, site.settings.scan.rescan).items():
+                if camera in coverage:
+                    known = coverage[camera].get(server, Coverage())
+                    coverage[camera][server] = known.with_more(Coverage(open_since=start))
     return dict(sorted(coverage.items()))
 
 
@@ -152,11 +154,20 @@ def _outages(
         for camera, by_server in coverage.items()
     }
     for server in site.servers:
-        cameras = {camera: by_server[server].own for camera, by_server in coverage.items() if server in by_server}
+        cameras = {
+            camera: _until_now(by_server[server], question.now)
+            for camera, by_server in coverage.items()
+            if server in by_server
+        }
         edge = 2 * max((storage.layout.traits.segment for storage in site.of(server)), default=0)
         shortest = site.settings.gaps.threshold
         found += outage_rules.infer(server, cameras, until=until, shortest=shortest, edge=edge)
     return found
+
+
+def _until_now(here: Coverage, now: int) -> list[Span]:
+    """Return what a recorder wrote of a camera, with what it is writing: that is no silence."""
+    return here.own if here.open_since is None else merge([*here.own, Span(here.open_since, now)])
 
 
 def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list[Refusing]]:
@@ -168,7 +179,7 @@ def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list
     return found
 
 
-def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules:
+def _rules(site: Site, server: str, here: Coverage, question: Question, settled: int) -> Rules:
     gaps = site.settings.gaps
     known = [*here.held, *here.gone]
     start = question.since
@@ -177,7 +188,7 @@ def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules
     retention = _retention(site, server)
     if retention is not None:
         start = max(start, question.now - retention)
-    end = question.now - settle(site)
+    end = settled if here.open_since is None else min(settled, here.open_since)
     if question.until is not None:
         end = min(end, question.until)
     return Rules(
@@ -203,7 +214,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
     served: list[Gap] = []
     for camera, by_server in found.coverage.items():
         here, peers = _sides(site, by_server, server)
-        rules = _rules(site, server, here, found.question)
+        rules = _rules(site, server, here, found.question, found.settled)
         spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
         served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
         hoped = gap_rules.hoped(here, peers, rules, _concerning(found.outages, server, camera))

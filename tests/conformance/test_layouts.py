@@ -190,6 +190,8 @@ WRONG = [
     (Case("", "mediamtx", [], {"recordPath": "%path/%Y-%q"}), "unknown variable '%q'"),
     (Case("", "mediamtx", [], {"recordPath": "%path/{x}-%s"}), "braces"),
     (Case("", "mediamtx", [], {"recordPath": "%path/%H-%M-%S"}), "not a whole date and time"),
+    (Case("", "mediamtx", [], {"recordSegmentDuration": "an hour"}), "not a length up to a day"),
+    (Case("", "mediamtx", [], {"recordSegmentDuration": "0s"}), "not a length up to a day"),
     (Case("", "motion", [], {"movie_file": "%v"}), "did you mean 'movie_filename'"),
     (Case("", "motion", [], {"movie_filename": "%E-%s"}), "specifier '%E'"),
     (Case("", "motion", [], {"movie_filename": "%{fps}-%s"}), "braces"),
