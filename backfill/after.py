@@ -32,7 +32,19 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
                 said.append(_command(storage, storage.settings.after_fill, here))
             except OperatorError as error:
                 said.append(str(error))
+        if here and not storage.settings.after_fill and storage.settings.frigate is None:
+            said += _still_to_do(site, storage, len(here))
     return said
+
+
+def _still_to_do(site: Site, storage: Storage, count: int) -> list[str]:
+    """Say what the recorder needs before it shows the files, where nobody configured it: else it may delete them."""
+    home = next((site.storage(main) for (main, _), side in site.side.items() if side.id == storage.id), storage)
+    traits = home.layout.traits
+    beside = home is not storage
+    if not traits.after or beside != (traits.fill == "side"):
+        return []  # it needs nothing, or the operator chose another place than the layout's
+    return [f"{home.title}: the {count:,} filled files still need {traits.after}"]
 
 
 def _frigate(ledger: Ledger, site: Site, storage: Storage, rules: FrigateRules) -> list[str]:

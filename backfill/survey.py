@@ -131,6 +131,7 @@ def _as_covered(held: Held, traits: Traits) -> Coverage:
         early=merge(early(held.own, traits.late)),
         gone=_spans(held.gone),
         filled={origin: _spans(runs) for origin, runs in sorted(held.filled.items())},
+        undone={origin: _spans(runs) for origin, runs in sorted(held.undone.items())},
     )
 
 
@@ -181,7 +182,7 @@ def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list
 
 def _rules(site: Site, server: str, here: Coverage, question: Question, settled: int) -> Rules:
     gaps = site.settings.gaps
-    known = [*here.held, *here.gone]
+    known = [*here.held, *here.deleted]
     start = question.since
     if start is None:
         start = min((span.start for span in known), default=question.now)
