@@ -303,3 +303,16 @@ def test_segments_in_the_future_cover_nothing_that_is_settled(pair: make.Bench) 
     pair.now = make.T0 + 1000 * SECOND
     pair.scan()
     assert [gap for gap in pair.states("a") if gap[0] == "fillable"] == []
+
+
+def test_a_zone_too_far_in_the_west_is_doubted_although_every_name_is_of_the_future(tmp_path: Path) -> None:
+    with make.bench(tmp_path, make.config_text("a", layout="mediamtx", more='zone = "UTC"')) as bench:
+        for number in range(20):
+            start = bench.now - (number + 3) * 60 * SECOND
+            name = make.mediamtx_path("front", start + 19_800 * SECOND)  # Asia/Kolkata
+            make.put(bench.root("a"), name, make.mp4(60), start + 60 * SECOND)
+        (report,) = bench.scan()
+        assert len(report.quarantined) == 20
+        assert ["5.5 h earlier" in note or "5 h 30 min earlier" in note for note in report.notes] == [True], (
+            report.notes
+        )
