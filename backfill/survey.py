@@ -7,16 +7,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backfill import gaps as gap_rules
-from backfill import outages as outage_rules
 from backfill import plan as plan_rules
-from backfill.gaps import Coverage, Refusing, Rules
-from backfill.layouts import Traits
-from backfill.placing import place
-from backfill.settling import open_since, settle
+from backfill.covered import coverage_of, outages_of, refusing_of
+from backfill.gaps import Coverage, Rules
+from backfill.placing import only_reads, place
+from backfill.settling import settle
 from backfill.site import Site
 from backfill.storage import Storage
-from schema.ledger import Connection, Held, Ledger
-from schema.spans import MINUTE, Run, Span, certain, early, intersect, merge
+from schema.ledger import Connection, Ledger
+from schema.spans import MINUTE, Span, intersect, merge
 from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
 _NEARBY = 10 * MINUTE
@@ -72,9 +71,9 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     if question.since is not None or question.until is not None:
         window = Span(question.since or 0, question.until if question.until is not None else question.now)
     settled = question.now - settle(ledger, site)
-    coverage = _coverage(ledger, site, question, window)
-    outages = _outages(ledger, site, question, coverage, window)
-    refusing = _refusing(ledger, window)
+    coverage = coverage_of(ledger, site, question.now, question.cameras, window)
+    outages = outages_of(ledger, site, question.now, coverage, window)
+    refusing = refusing_of(ledger, window)
     found: list[Gap] = []
     for camera, by_server in coverage.items():
         for server in question.servers or site.servers:
@@ -101,83 +100,6 @@ def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[
 
 def _concerning(outages: Iterable[Outage], server: str, camera: str) -> list[Outage]:
     return [one for one in outages if one.server == server and one.camera in (None, camera)]
-
-
-def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | None) -> dict[str, dict[str, Coverage]]:
-    coverage: dict[str, dict[str, Coverage]] = {}
-    for server in site.servers:
-        for storage in site.of(server):
-            traits = storage.layout.traits
-            for camera, held in ledger.held(storage.id, traits.joint, window).items():
-                if question.cameras and camera not in question.cameras:
-                    continue
-                here = _as_covered(held, traits)
-                by_server = coverage.setdefault(camera, {})
-                by_server[server] = by_server[server].with_more(here) if server in by_server else here
-    for server in site.servers:
-        for storage in site.of(server):
-            for camera, start in open_since(ledger, storage, question.now, site.settings.scan.rescan).items():
-                if camera in coverage:
-                    known = coverage[camera].get(server, Coverage())
-                    coverage[camera][server] = known.with_more(Coverage(open_since=start))
-    return dict(sorted(coverage.items()))
-
-
-def _as_covered(held: Held, traits: Traits) -> Coverage:
-    """Return what one storage holds of a camera as gaps are found by."""
-    return Coverage(
-        own=certain(held.own, traits.late, from_start=held.from_start),
-        claimed=_spans(held.own),
-        early=merge(early(held.own, traits.late)),
-        gone=_spans(held.gone),
-        filled={origin: _spans(runs) for origin, runs in sorted(held.filled.items())},
-        undone={origin: _spans(runs) for origin, runs in sorted(held.undone.items())},
-    )
-
-
-def _spans(runs: list[Run]) -> list[Span]:
-    return [Span(run.start, run.end) for run in runs]
-
-
-def _outages(
-    ledger: Ledger,
-    site: Site,
-    question: Question,
-    coverage: dict[str, dict[str, Coverage]],
-    window: Span | None,
-) -> list[Outage]:
-    with ledger.reading() as connection:
-        found = ledger.history.outages(connection, window, question.now)
-    if site.settings.gaps.policy == "outages":
-        return found
-    until = {
-        camera: max((one.own[-1].end for one in by_server.values() if one.own), default=0)
-        for camera, by_server in coverage.items()
-    }
-    for server in site.servers:
-        cameras = {
-            camera: _until_now(by_server[server], question.now)
-            for camera, by_server in coverage.items()
-            if server in by_server
-        }
-        edge = 2 * max((storage.layout.traits.segment for storage in site.of(server)), default=0)
-        shortest = site.settings.gaps.threshold
-        found += outage_rules.infer(server, cameras, until=until, shortest=shortest, edge=edge)
-    return found
-
-
-def _until_now(here: Coverage, now: int) -> list[Span]:
-    """Return what a recorder wrote of a camera, with what it is writing: that is no silence."""
-    return here.own if here.open_since is None else merge([*here.own, Span(here.open_since, now)])
-
-
-def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list[Refusing]]:
-    with ledger.reading() as connection:
-        refused = ledger.history.refusals(connection, window)
-    found: dict[tuple[str, str], list[Refusing]] = {}
-    for one in refused:
-        found.setdefault((one.server, one.camera), []).append(Refusing(span=one.span, sentence=one.sentence))
-    return found
 
 
 def _rules(site: Site, server: str, here: Coverage, question: Question, settled: int) -> Rules:
@@ -213,6 +135,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
+    useless = _useless(ledger, server)
     for camera, by_server in found.coverage.items():
         here, peers = _sides(site, by_server, server)
         rules = _rules(site, server, here, found.question, found.settled)
@@ -228,6 +151,8 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
             if _traits_of(source.peer, source.segment) in brought:
                 continue  # it is here, and counted as such
             task = _task(site, server, source, new)
+            if isinstance(task, Task) and task.reads:
+                task = useless.get((task.peer, task.source.path), task)
             if isinstance(task, Task):
                 tasks.append((task, source.deleted_at))
             else:
@@ -288,6 +213,16 @@ def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
         }
 
 
+def _useless(ledger: Ledger, server: str) -> dict[tuple[str | None, str], Refused]:
+    """Return what was fetched for `server` and turned out to be no use there: it need not be fetched to know it."""
+    with ledger.reading() as connection:
+        return {
+            (one.peer, one.path): one
+            for one in ledger.history.refusals(connection)
+            if one.server == server and one.why is Refusal.UNREADABLE_HERE
+        }
+
+
 def _blur(servers: list[str], site: Site) -> int:
     """Return how far names of these servers may be from the truth, microseconds."""
     return max((storage.layout.traits.blur for name in servers for storage in site.of(name)), default=0)
@@ -307,4 +242,12 @@ def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task 
             detail=where[1],
         )
     storage, path = where
-    return Task(server=server, peer=source.peer, source=segment, storage_id=storage.id, path=path, new=new)
+    return Task(
+        server=server,
+        peer=source.peer,
+        source=segment,
+        storage_id=storage.id,
+        path=path,
+        new=new,
+        reads=only_reads(storage, site.storage(segment.storage_id)),
+    )

@@ -65,6 +65,8 @@ class Traits:
     """How far a name may be from the truth otherwise: whole-second names are cut off, so a start is up to 1 s early."""
     fill: Literal["tree", "side"] = "side"
     """Whether a file that appears in the recorder's tree is safe there."""
+    reads: tuple[str, ...] = ()
+    """What it reads of what another layout's recorder wrote, as `containers.flavour` names it; empty: anything."""
     after: str = ""
     """What a filled file still needs for the recorder to show it, if anything."""
     hint: str = ""

@@ -4,7 +4,8 @@ Source (read in MediaMTX's code at 1.20): variables `%path %Y %m %d %H %M %S %f 
 `recordSegmentDuration` (1 h by default) is a minimum, cut at the next key frame; mvhd.duration is patched when a
 segment is closed, 0 means open or died; the folder is walked for each request, so a dropped-in file is seen at once,
 and **one unreadable file makes the listing of its path fail**. Its match is not anchored, but a name without a time
-never matches, so our staging folder is ignored.
+never matches, so our staging folder is ignored. It reads fragmented MP4 alone, with `moov` right behind `ftyp`: a plain
+MP4 is such an unreadable file.
 """
 
 import re
@@ -40,6 +41,7 @@ class MediaMTX(PatternLayout):
             late=SECOND,
             blur=SECOND // 5 if "%f" in below else SECOND,
             fill="tree",
+            reads=("fmp4", "ts"),
             name_step=1 if "%f" in below else SECOND,
             staging_inside=True,
             local="%z" not in below and "%s" not in below,

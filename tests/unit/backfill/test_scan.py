@@ -313,6 +313,4 @@ def test_a_zone_too_far_in_the_west_is_doubted_although_every_name_is_of_the_fut
             make.put(bench.root("a"), name, make.mp4(60), start + 60 * SECOND)
         (report,) = bench.scan()
         assert len(report.quarantined) == 20
-        assert ["5.5 h earlier" in note or "5 h 30 min earlier" in note for note in report.notes] == [True], (
-            report.notes
-        )
+        assert ["earlier than their names say" in note for note in report.notes] == [True]

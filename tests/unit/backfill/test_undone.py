@@ -71,7 +71,7 @@ def test_what_retention_explains_by_its_age_is_no_gap(tmp_path: Path) -> None:
         ("frigate", "", ["files still need a row in Frigate's database"]),
         ("frigate", 'after_fill = ["true"]', ["true was given"]),
         ("frigate", 'fill = "side"', []),
-        ("mediamtx", "", []),
+        ("motioneye", "", []),
         ("shinobi", "", ["files still need to be imported from the side folder"]),
     ],
 )
