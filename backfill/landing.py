@@ -20,6 +20,7 @@ import msgspec
 
 from backfill.beneath import CaseClash, folder_beneath, open_beneath
 from backfill.bring import Staged, last_write
+from backfill.containers import flavour
 from backfill.origins import Origin, OriginLog
 from backfill.placing import other_names
 from backfill.plan import refuse
@@ -70,7 +71,10 @@ class Lander:
         for staged in batch:
             names = _free_names(staged)
             path = next(names, None)
-            if path is None:
+            unreadable = _unreadable(staged)
+            if unreadable is not None:
+                refused.append(unreadable)
+            elif path is None:
                 refused.append(_conflict(staged))
             else:
                 named.append((staged, path, names))
@@ -261,6 +265,21 @@ def _free_names(staged: Staged) -> Iterator[str]:
     for path in chain([task.path], other_names(staged.storage, task.path)):
         if not os.path.lexists(os.path.join(staged.storage.root, path)) or _same_content(staged, path):
             yield path
+
+
+def _unreadable(staged: Staged) -> Refused | None:
+    """Return the refusal of a segment that the recorder here could not read: in its tree it would do harm."""
+    reads = staged.task.reads
+    if not reads or staged.manifest.kind is not Kind.FILE:
+        return None
+    try:
+        found = flavour(staged.partial.path)
+    except OSError as error:
+        return _failed(staged, error)
+    if found in reads:
+        return None
+    staged.partial.drop()
+    return refuse(staged.task, Refusal.UNREADABLE_HERE, f'it is {found}, not {" or ".join(reads)}; see fill = "side"')
 
 
 def _conflict(staged: Staged) -> Refused:

@@ -225,7 +225,9 @@ class _Scan:
                 report.quarantined.append((segment.path, segment.reason))
             elif segment.state is State.SEALED and segment.reason:
                 report.uncertain += 1
-            if segment.state is State.SEALED and len(self._lateness) < LISTED:
+            # In a zone too far in the east the newest names are of the future, and their files quarantined.
+            told = segment.state is State.SEALED or segment.start > self._now()
+            if told and segment.end > segment.start and len(self._lateness) < LISTED:
                 self._lateness.append(segment.mtime_ns // 1000 - segment.end)
             if segment.state is State.SEALED and not self._first and len(report.fresh) < LISTED:
                 report.fresh.append(segment.path)

@@ -7,18 +7,17 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backfill import gaps as gap_rules
-from backfill import outages as outage_rules
 from backfill import plan as plan_rules
-from backfill.gaps import Coverage, Refusing, Rules
-from backfill.layouts import Traits
-from backfill.placing import place
+from backfill.covered import coverage_of, outages_of, refusing_of
+from backfill.gaps import Coverage, Rules
+from backfill.placing import only_reads, place
+from backfill.settling import settle
 from backfill.site import Site
 from backfill.storage import Storage
-from schema.ledger import Connection, Held, Ledger
-from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
+from schema.ledger import Connection, Ledger
+from schema.spans import MINUTE, Span, intersect, merge
 from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
-SETTLE_LEAST = 120 * SECOND
 _NEARBY = 10 * MINUTE
 """Gaps this close share one query for sources."""
 
@@ -44,6 +43,8 @@ class Survey:
 
     question: Question
     servers: tuple[str, ...]
+    settled: int
+    """Nothing later than this counts as a gap yet."""
     coverage: dict[str, dict[str, Coverage]] = field(default_factory=dict)
     """By camera, then by server."""
     outages: list[Outage] = field(default_factory=list)
@@ -69,9 +70,10 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     window = None
     if question.since is not None or question.until is not None:
         window = Span(question.since or 0, question.until if question.until is not None else question.now)
-    coverage = _coverage(ledger, site, question, window)
-    outages = _outages(ledger, site, question, coverage, window)
-    refusing = _refusing(ledger, window)
+    settled = question.now - settle(ledger, site)
+    coverage = coverage_of(ledger, site, question.now, question.cameras, window)
+    outages = outages_of(ledger, site, question.now, coverage, window)
+    refusing = refusing_of(ledger, window)
     found: list[Gap] = []
     for camera, by_server in coverage.items():
         for server in question.servers or site.servers:
@@ -81,11 +83,13 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
                 camera,
                 here,
                 peers,
-                _rules(site, server, here, question),
+                _rules(site, server, here, question, settled),
                 outages=_concerning(outages, server, camera),
                 refusing=refusing.get((server, camera), ()),
             )
-    return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found)
+    return Survey(
+        question=question, servers=site.servers, settled=settled, coverage=coverage, outages=outages, gaps=found
+    )
 
 
 def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[Coverage, dict[str, Coverage]]:
@@ -98,86 +102,16 @@ def _concerning(outages: Iterable[Outage], server: str, camera: str) -> list[Out
     return [one for one in outages if one.server == server and one.camera in (None, camera)]
 
 
-def settle(site: Site) -> int:
-    """Return how long the newest recordings are left alone, microseconds."""
-    configured = site.settings.gaps.settle
-    if configured is not None:
-        return int(configured)
-    longest = max((storage.layout.traits.segment for storage in site.storages), default=0)
-    return max(2 * longest, SETTLE_LEAST)
-
-
-def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | None) -> dict[str, dict[str, Coverage]]:
-    coverage: dict[str, dict[str, Coverage]] = {}
-    for server in site.servers:
-        for storage in site.of(server):
-            traits = storage.layout.traits
-            for camera, held in ledger.held(storage.id, traits.joint, window).items():
-                if question.cameras and camera not in question.cameras:
-                    continue
-                here = _as_covered(held, traits)
-                by_server = coverage.setdefault(camera, {})
-                by_server[server] = by_server[server].with_more(here) if server in by_server else here
-    return dict(sorted(coverage.items()))
-
-
-def _as_covered(held: Held, traits: Traits) -> Coverage:
-    """Return what one storage holds of a camera as gaps are found by."""
-    return Coverage(
-        own=certain(held.own, traits.late, from_start=held.from_start),
-        claimed=_spans(held.own),
-        early=merge(early(held.own, traits.late)),
-        gone=_spans(held.gone),
-        filled={origin: _spans(runs) for origin, runs in sorted(held.filled.items())},
-    )
-
-
-def _spans(runs: list[Run]) -> list[Span]:
-    return [Span(run.start, run.end) for run in runs]
-
-
-def _outages(
-    ledger: Ledger,
-    site: Site,
-    question: Question,
-    coverage: dict[str, dict[str, Coverage]],
-    window: Span | None,
-) -> list[Outage]:
-    with ledger.reading() as connection:
-        found = ledger.history.outages(connection, window, question.now)
-    if site.settings.gaps.policy == "outages":
-        return found
-    until = {
-        camera: max((one.own[-1].end for one in by_server.values() if one.own), default=0)
-        for camera, by_server in coverage.items()
-    }
-    for server in site.servers:
-        cameras = {camera: by_server[server].own for camera, by_server in coverage.items() if server in by_server}
-        edge = 2 * max((storage.layout.traits.segment for storage in site.of(server)), default=0)
-        shortest = site.settings.gaps.threshold
-        found += outage_rules.infer(server, cameras, until=until, shortest=shortest, edge=edge)
-    return found
-
-
-def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list[Refusing]]:
-    with ledger.reading() as connection:
-        refused = ledger.history.refusals(connection, window)
-    found: dict[tuple[str, str], list[Refusing]] = {}
-    for one in refused:
-        found.setdefault((one.server, one.camera), []).append(Refusing(span=one.span, sentence=one.sentence))
-    return found
-
-
-def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules:
+def _rules(site: Site, server: str, here: Coverage, question: Question, settled: int) -> Rules:
     gaps = site.settings.gaps
-    known = [*here.held, *here.gone]
+    known = [*here.held, *here.deleted]
     start = question.since
     if start is None:
         start = min((span.start for span in known), default=question.now)
     retention = _retention(site, server)
     if retention is not None:
         start = max(start, question.now - retention)
-    end = question.now - settle(site)
+    end = settled if here.open_since is None else min(settled, here.open_since)
     if question.until is not None:
         end = min(end, question.until)
     return Rules(
@@ -201,9 +135,10 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
+    useless = _useless(ledger, server)
     for camera, by_server in found.coverage.items():
         here, peers = _sides(site, by_server, server)
-        rules = _rules(site, server, here, found.question)
+        rules = _rules(site, server, here, found.question, found.settled)
         spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
         served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
         hoped = gap_rules.hoped(here, peers, rules, _concerning(found.outages, server, camera))
@@ -216,6 +151,8 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
             if _traits_of(source.peer, source.segment) in brought:
                 continue  # it is here, and counted as such
             task = _task(site, server, source, new)
+            if isinstance(task, Task) and task.reads:
+                task = useless.get((task.peer, task.source.path), task)
             if isinstance(task, Task):
                 tasks.append((task, source.deleted_at))
             else:
@@ -276,6 +213,16 @@ def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
         }
 
 
+def _useless(ledger: Ledger, server: str) -> dict[tuple[str | None, str], Refused]:
+    """Return what was fetched for `server` and turned out to be no use there: it need not be fetched to know it."""
+    with ledger.reading() as connection:
+        return {
+            (one.peer, one.path): one
+            for one in ledger.history.refusals(connection)
+            if one.server == server and one.why is Refusal.UNREADABLE_HERE
+        }
+
+
 def _blur(servers: list[str], site: Site) -> int:
     """Return how far names of these servers may be from the truth, microseconds."""
     return max((storage.layout.traits.blur for name in servers for storage in site.of(name)), default=0)
@@ -295,4 +242,12 @@ def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task 
             detail=where[1],
         )
     storage, path = where
-    return Task(server=server, peer=source.peer, source=segment, storage_id=storage.id, path=path, new=new)
+    return Task(
+        server=server,
+        peer=source.peer,
+        source=segment,
+        storage_id=storage.id,
+        path=path,
+        new=new,
+        reads=only_reads(storage, site.storage(segment.storage_id)),
+    )

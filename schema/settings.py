@@ -49,7 +49,7 @@ class Gaps(Strict, frozen=True):
     threshold: Duration = Duration(2 * SECOND)
     """Holes up to this long are no gaps."""
     settle: Duration | None = None
-    """Leave the newest recordings alone for this long; default two segment lengths, at least 120 s."""
+    """Leave the newest recordings alone for this long; default two of the longest segments, from 2 min to 2 h."""
 
 
 class Fill(Strict, frozen=True):

@@ -97,6 +97,8 @@ segments = Table(
     Column("checksum", BigInteger, nullable=False),
     UniqueConstraint("folder_id", "name"),
     Index(None, "storage_id", "camera_id", "start_us"),
+    # Only what is open (state 1), which every plan asks for: a few rows, whatever the archive holds.
+    Index("ix_segments_open", "storage_id", sqlite_where=text("state = 1"), postgresql_where=text("state = 1")),
 )
 
 manifests = Table(

@@ -123,6 +123,7 @@ class Refusal(StrEnum):
     OTHER_MOUNT = "its folder here is another mount than the place for incoming files"
     CASE_CLASH = "a name here differs only in upper and lower case"
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
+    UNREADABLE_HERE = "the recorder here does not read what the peer's wrote"
     CONFLICT = "no free name: names around it are taken by other content"
     CHANGED_HERE = "what lies here is not the damaged copy any more, and was left alone"
     PATH_REFUSED = "its path is not safe"
@@ -190,6 +191,8 @@ class Task:
     """Under which path there; the next free name if that is taken by other content."""
     new: int
     """Microseconds of gaps that this task is the first to fill."""
+    reads: tuple[str, ...] = ()
+    """The only containers that the recorder there reads, where another layout's wrote it; empty: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import re
 import time
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -13,8 +15,11 @@ from rich.text import Text
 
 from backfill.detect import Detected, detect
 from recorder_sync.cli.output import print_document, results
-from schema.errors import FileExistsAlready
-from schema.settings import parse, zone_problem
+from schema.errors import ConfigInvalid, FileExistsAlready, NothingToDetect
+from schema.settings import OWN, parse, zone_problem
+
+_LONGEST = 48
+"""Letters of a server's name that come from a folder's; a number may follow."""
 
 
 class DetectedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,12 +42,17 @@ class InitDocument(msgspec.Struct, frozen=True, kw_only=True):
     servers: list[DetectedDocument]
 
 
-def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int:
-    """Detect and write; returns the exit code."""
+def run(folders: list[Path], config: Path, *, force: bool, as_json: bool, zone: str | None = None) -> int:
+    """Detect and write; returns the exit code. `zone` is what the operator says of names in local time."""
     if config.exists() and not force:
         raise FileExistsAlready(config)
-    zone = machine_zone()
-    found = [detect(str(folder), zone) for folder in folders]
+    problem = zone_problem(zone) if zone is not None else None
+    if problem:
+        raise ConfigInvalid("for --zone", problem)
+    found = [detect(str(folder), machine_zone(), zone) for folder in folders]
+    for one in found:
+        if not _is_text(one.root):
+            raise NothingToDetect(ascii(one.root), "its path is not UTF-8, which no configuration can hold")
     names = server_names(folders)
     text = configuration(names, found)
     parse(text.encode(), config)  # what we write must be what we read; raises ConfigInvalid
@@ -88,12 +98,29 @@ def server_names(folders: list[Path]) -> list[str]:
     names: list[str] = []
     for number, folder in enumerate(folders, 1):
         parts = [part for part in folder.absolute().parts[1:] if part.lower() not in usual]
-        name = "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in parts[-1]) if parts else ""
-        name = name.lstrip(".-") or f"server-{number}"
-        names.append(name)
+        names.append(_plain(parts[-1]) if parts and _plain(parts[-1]) not in ("", OWN) else f"server-{number}")
     if len(set(names)) < len(names):
         names = [f"{name}-{number}" for number, name in enumerate(names, 1)]
     return names
+
+
+def _plain(name: str) -> str:
+    """Return what of a folder's name can be a server's: letters without their accents, digits, `_`, `.` and `-`."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", letters).strip(".-")[:_LONGEST]
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML string. JSON's escapes for letters beyond 16 bits are none of TOML's, so letters stay letters."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def configuration(names: list[str], found: list[Detected]) -> str:
@@ -113,16 +140,17 @@ def configuration(names: list[str], found: list[Detected]) -> str:
         lines += [
             "",
             "[[servers]]",
-            f"name = {json.dumps(name)}",
+            f"name = {_quoted(name)}",
             f"# cameras: {', '.join(one.cameras[:20])}{' ...' if len(one.cameras) > 20 else ''}",
             "",
             "[[servers.storages]]",
-            f"root = {json.dumps(one.root)}",
+            f"root = {_quoted(one.root)}",
             f'layout = "{one.layout}"',
             f'zone = "{one.zone}"',
             '# retention = "10d"    # how long this recorder keeps recordings',
         ]
-        lines += [f"# note: {note}" for note in one.notes]
+        lines += [f"# note: {' '.join(note.split())}" for note in one.notes]
+        lines += ["", *(f"# {line}" for line in one.hint.splitlines())] if one.hint else []
     return "\n".join(lines) + "\n"
 
 

@@ -81,6 +81,9 @@ def demo(
 def init(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder for each recording server.")],
     config: Config = DEFAULT,
+    zone: Annotated[
+        str | None, typer.Option("--zone", metavar="NAME", help="The IANA zone of names in local time.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration.")] = False,
     json: Json = False,
 ) -> None:
@@ -90,7 +93,7 @@ def init(
     """
     from recorder_sync.cli.init import run
 
-    raise typer.Exit(run(folders, config, force=force, as_json=json))
+    raise typer.Exit(run(folders, config, force=force, as_json=json, zone=zone))
 
 
 @app.command(short_help="Bring the ledger up to the storages.")

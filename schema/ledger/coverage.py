@@ -34,17 +34,21 @@ class Held:
     own: list[Run] = field(default_factory=list)
     filled: dict[str, list[Run]] = field(default_factory=dict)
     gone: list[Run] = field(default_factory=list)
+    """What the recorder wrote and is not there any more."""
+    undone: dict[str, list[Run]] = field(default_factory=dict)
+    """What was filled and is not there any more, by origin."""
     from_start: bool = True
     """Nothing is known of this camera here before the first of these runs."""
 
 
 class _Body(msgspec.Struct, array_like=True):
-    """A bucket as stored. Keys of `filled` are server ids."""
+    """A bucket as stored. Keys of `filled` and `undone` are server ids."""
 
     joint: int
     own: list[tuple[int, int, int]]
     filled: dict[int, list[tuple[int, int, int]]]
     gone: list[tuple[int, int, int]]
+    undone: dict[int, list[tuple[int, int, int]]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -130,16 +134,20 @@ class CoverageBook:
     def _joined(self, connection: Connection, bodies: dict[tuple[int, int], _Body], joint: int) -> dict[str, Held]:
         loose: dict[int, _Body] = {}
         for (camera_id, _), body in bodies.items():
-            into = loose.setdefault(camera_id, _Body(joint, [], {}, []))
+            into = loose.setdefault(camera_id, _Body(joint, [], {}, [], {}))
             into.own += body.own
             into.gone += body.gone
             for origin_id, filled in body.filled.items():
                 into.filled.setdefault(origin_id, []).extend(filled)
+            for origin_id, undone in body.undone.items():
+                into.undone.setdefault(origin_id, []).extend(undone)
         held = {}
         for camera_id, body in loose.items():
             one = Held(own=runs(body.own, joint), gone=runs(body.gone, joint))
             for origin_id, filled in sorted(body.filled.items()):
                 one.filled[self._names.server(connection, origin_id)] = runs(filled, joint)
+            for origin_id, undone in sorted(body.undone.items()):
+                one.undone[self._names.server(connection, origin_id)] = runs(undone, joint)
             held[self._names.camera(connection, camera_id)] = one
         return dict(sorted(held.items()))
 
@@ -148,6 +156,7 @@ class CoverageBook:
         own: list[tuple[int, int, int]] = []
         filled: dict[int, list[tuple[int, int, int]]] = {}
         gone: list[tuple[int, int, int]] = []
+        undone: dict[int, list[tuple[int, int, int]]] = {}
         query = rows_query().where(
             segments.c.storage_id == storage_id,
             segments.c.camera_id == camera_id,
@@ -160,20 +169,22 @@ class CoverageBook:
             segment = from_row(row)
             if segment is None:
                 damaged.append(row[0])
-            elif segment.marks & Mark.UNCERTAIN:
+                continue
+            if segment.marks & Mark.UNCERTAIN:
                 continue  # its time is unknown: the scan reports it, nothing may rest on it
-            elif segment.state == State.GONE:
-                gone.append((segment.start, segment.end, segment.start))
-            elif segment.origin is None:
-                own.append((segment.start, segment.end, segment.start))
+            is_gone = segment.state is State.GONE
+            run = (segment.start, segment.end, segment.start)
+            if segment.origin is None:
+                (gone if is_gone else own).append(run)
             else:
                 origin_id = self._names.server_id(connection, segment.origin)
-                filled.setdefault(origin_id, []).append((segment.start, segment.end, segment.start))
+                (undone if is_gone else filled).setdefault(origin_id, []).append(run)
         body = _Body(
             joint,
             list(runs(own, joint)),
             {origin_id: list(runs(rows, joint)) for origin_id, rows in filled.items()},
             list(runs(gone, joint)),
+            {origin_id: list(runs(rows, joint)) for origin_id, rows in undone.items()},
         )
         self._keep(connection, storage_id, camera_id, bucket, body)
         if damaged:

@@ -17,8 +17,10 @@ from schema.ledger.history import History
 from schema.ledger.migrate import ensure_current
 from schema.ledger.names import Names
 from schema.ledger.segments import SegmentBook
+from schema.ledger.unsealed import being_written, longest
 from schema.spans import Span
 from schema.tables import storages
+from schema.values import Segment
 
 
 class Ledger:
@@ -89,6 +91,16 @@ class Ledger:
                 return self.coverage.read(connection, storage_id, joint, window)
         with self.writing() as connection:
             return self.coverage.read(connection, storage_id, joint, window)
+
+    def being_written(self, storage_id: int) -> list[Segment]:
+        """Return what the last scan of a storage saw being written."""
+        with self.reading() as connection:
+            return being_written(connection, storage_id)
+
+    def longest(self, storage_id: int) -> int:
+        """Return the length of the longest segment ever seen on a storage, microseconds; 0 if there was none."""
+        with self.reading() as connection:
+            return longest(connection, storage_id)
 
     def storage_note(self, storage_id: int) -> tuple[str, str, int]:
         """Return a storage's identity, rules and the time of its last scan; empty and 0 if it was never scanned."""

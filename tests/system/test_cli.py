@@ -227,6 +227,35 @@ def test_init_recognises_both_servers_and_what_it_writes_works(cli: Cli, two: Pa
     assert cli("init", "a", "b", "--force").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("nvr-📹", "nvr"),
+        ("Überwachung", "Uberwachung"),
+        ("own", "server-1"),
+        ("监控", "server-1"),
+        ('nvr "q" \x7f', "nvr-q"),
+        ("x" * 200, "x" * 48),
+    ],
+)
+def test_init_makes_a_valid_name_of_any_folder(folder: str, name: str, cli: Cli, tmp_path: Path) -> None:
+    make.record(tmp_path / folder, "front", make.tens(0, 60))
+    done = cli("init", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["servers"][0]["server"] == name
+    text = (tmp_path / "recorder-sync.toml").read_text(encoding="utf-8")
+    assert "# [servers.storages.frigate]" in text
+    assert cli("scan").returncode == 0
+
+
+def test_init_refuses_what_no_configuration_can_hold(cli: Cli, tmp_path: Path) -> None:
+    make.record(tmp_path / os.fsdecode(b"nvr-\xff"), "front", make.tens(0, 60))
+    done = cli("init", os.fsdecode(b"nvr-\xff"))
+    assert done.returncode == 6 and "not UTF-8" in done.stderr
+    done = cli("init", "a", "--zone", "Europe/Berln")
+    assert done.returncode == 2 and "did you mean 'Europe/Berlin'" in done.stderr
+
+
 def test_init_says_when_there_is_nothing_to_recognise(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert cli("init", "empty").returncode == 6

@@ -81,6 +81,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("folder_id", "name", name="uq_segments_folder_id_name"),
     )
     op.create_index("ix_segments_storage_id_camera_id_start_us", "segments", ["storage_id", "camera_id", "start_us"])
+    op.create_index(
+        "ix_segments_open",
+        "segments",
+        ["storage_id"],
+        sqlite_where=sa.text("state = 1"),
+        postgresql_where=sa.text("state = 1"),
+    )
     op.create_table(
         "manifests",
         sa.Column("segment_id", _row_id, nullable=False),

@@ -338,3 +338,14 @@ def test_a_folder_that_vanished_below_one_with_an_event_is_followed(one: make.Be
     report = scan(one, only=frozenset({"2026-11-22/12"}))
     assert report.deleted + report.retired == 6
     assert held(one) == [(0, 60)]
+
+
+def test_a_zone_too_far_in_the_west_is_doubted_although_every_name_is_of_the_future(tmp_path: Path) -> None:
+    with make.bench(tmp_path, make.config_text("a", layout="mediamtx", more='zone = "UTC"')) as bench:
+        for number in range(20):
+            start = bench.now - (number + 3) * 60 * SECOND
+            name = make.mediamtx_path("front", start + 19_800 * SECOND)  # Asia/Kolkata
+            make.put(bench.root("a"), name, make.mp4(60), start + 60 * SECOND)
+        (report,) = bench.scan()
+        assert len(report.quarantined) == 20
+        assert ["earlier than their names say" in note for note in report.notes] == [True]

@@ -1,0 +1,50 @@
+"""How much of the newest time is left alone: what a recorder is still writing is neither coverage nor a gap.
+
+Rule: a hole is named when it has settled, two segment lengths after it ended, and a camera's time ends where the file
+begins that its recorder is writing. Only a file that is believed to grow counts so: the stub of a recorder that died
+hides nothing (docs/design/0011).
+"""
+
+from collections.abc import Iterable
+
+from backfill.site import Site
+from backfill.storage import Storage
+from schema.ledger import Ledger
+from schema.spans import HOUR, SECOND
+
+SETTLE_LEAST = 120 * SECOND
+
+SETTLE_MOST = 2 * HOUR
+"""One damaged header that claims a day, or one endless event, must not hide the gaps of two days."""
+
+
+def settle(ledger: Ledger, site: Site) -> int:
+    """Return how long the newest recordings are left alone, microseconds: two of the longest segments there are."""
+    configured = site.settings.gaps.settle
+    if configured is not None:
+        return int(configured)
+    nominal = max((storage.layout.traits.segment for storage in site.storages), default=0)
+    seen = max((ledger.longest(storage.id) for storage in site.storages), default=0)
+    return max(2 * nominal, min(2 * seen, SETTLE_MOST), SETTLE_LEAST)
+
+
+def open_since(ledger: Ledger, storage: Storage, now: int, rescan: int) -> dict[str, int]:
+    """Return for each camera that a storage is recording where the file begins that is being written.
+
+    A scan calls open only what was written to within a minute, so a file of a recorder that died is open in the ledger
+    at most until the next scan; `rescan` is how far apart those are. Times in microseconds.
+    """
+    alive = max(SETTLE_LEAST, 2 * rescan)
+    return earliest(
+        (segment.camera, segment.start)
+        for segment in ledger.being_written(storage.id)
+        if segment.origin is None and abs(now - segment.mtime_ns // 1000) <= alive
+    )
+
+
+def earliest(starts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return the first of each camera's moments."""
+    found: dict[str, int] = {}
+    for camera, start in starts:
+        found[camera] = min(start, found.get(camera, start))
+    return found
