@@ -83,6 +83,7 @@ class Ledger:
 
     def held(self, storage_id: int, joint: int, window: Span | None = None) -> dict[str, Held]:
         """Return what a storage holds of each camera; see `CoverageBook.read`."""
+        joint = int(joint)  # a subclass that the configuration made cannot be encoded
         with self.reading() as connection:
             stale = self.coverage.stale(connection, storage_id)
             if not stale:
