@@ -244,6 +244,13 @@ class LedgerBusy(OperatorError):
     hint = "wait for the other recorder-sync command to end, then try again"
 
 
+class LedgerForbidden(OperatorError):
+    """the ledger {0} does not let its user in: {1}"""
+
+    exit_code = 46
+    hint = "let that user of the database server own the ledger's database, or grant it every right on the tables"
+
+
 class AlreadyRunning(OperatorError):
     """another fill into {0} is running{1}"""
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, and_, select, update
 
 from schema.digests import row_checksum
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import Names, insert_for, lock_storage
 from schema.ledger.rows import from_row, rows_query
 from schema.spans import HOUR, Run, Span, runs
 from schema.tables import coverage, folders, segments, storages
@@ -79,11 +79,20 @@ class CoverageBook:
         self._names = names
 
     def stale(self, connection: Connection, storage_id: int) -> bool:
-        """Tell whether reading would compute, and therefore needs a write transaction."""
+        """Tell whether some bucket of the storage must be computed anew."""
         found = connection.execute(
             select(coverage.c.bucket).where(coverage.c.storage_id == storage_id, coverage.c.stale).limit(1)
         )
         return found.first() is not None
+
+    def kept(
+        self, connection: Connection, storage_id: int, joint: int, window: Span | None = None
+    ) -> dict[str, Held] | None:
+        """Return what `read` would, if that can be told without computing anything; else None."""
+        if self.stale(connection, storage_id):
+            return None
+        bodies, anew = self._buckets(connection, storage_id, joint, window)
+        return None if anew else self._held(connection, storage_id, bodies, joint, window)
 
     def read(self, connection: Connection, storage_id: int, joint: int, window: Span | None = None) -> dict[str, Held]:
         """Return what the storage holds of each camera, within `window` or ever.
@@ -91,6 +100,16 @@ class CoverageBook:
         `joint` is the layout's tolerance in microseconds. Runs that reach into the window are returned whole. Stale,
         damaged or otherwise joined buckets are computed and kept, so this wants a write transaction.
         """
+        lock_storage(connection, storage_id)
+        bodies, anew = self._buckets(connection, storage_id, joint, window)
+        for camera_id, bucket in anew:
+            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        return self._held(connection, storage_id, bodies, joint, window)
+
+    def _buckets(
+        self, connection: Connection, storage_id: int, joint: int, window: Span | None
+    ) -> tuple[dict[tuple[int, int], _Body], list[tuple[int, int]]]:
+        """Return the buckets that can be used as they are, and which must be computed anew."""
         condition = coverage.c.storage_id == storage_id
         if window is not None:
             longest = connection.execute(select(storages.c.longest_us).where(storages.c.id == storage_id)).scalar()
@@ -110,8 +129,16 @@ class CoverageBook:
                 anew.append((camera_id, bucket))
             else:
                 bodies[camera_id, bucket] = decoded
-        for camera_id, bucket in anew:
-            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        return bodies, anew
+
+    def _held(
+        self,
+        connection: Connection,
+        storage_id: int,
+        bodies: dict[tuple[int, int], _Body],
+        joint: int,
+        window: Span | None,
+    ) -> dict[str, Held]:
         held = self._joined(connection, bodies, joint)
         if window is not None:
             first = min((bucket for _, bucket in bodies), default=0)

@@ -18,6 +18,7 @@ from schema.errors import (
     ExtraMissing,
     LedgerBusy,
     LedgerDamaged,
+    LedgerForbidden,
     LedgerForeign,
     LedgerNotDurable,
     LedgerUnreachable,
@@ -119,6 +120,12 @@ def _sqlite_error(error: BaseException, where: str) -> OperatorError:
     return LedgerUnreachable(where, text)
 
 
+_COLLISION = ("40001", "40P01", "55P03")
+"""PostgreSQL: serialization failure, deadlock, lock not available. The transaction left no trace; try it again."""
+
+_NO_PRIVILEGE = "42501"
+
+
 def _translate(context: ExceptionContext) -> BaseException | None:
     """Replace a driver's exception with ours where an operator can act on it; leave defects alone."""
     error = context.original_exception
@@ -133,6 +140,11 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         if "no such table" in str(error) or "no such column" in str(error) or "syntax" in str(error):
             return None
         return _sqlite_error(error, where)
+    state = getattr(error, "sqlstate", None)
+    if state in _COLLISION:
+        return LedgerBusy(where, " ".join(str(error).split()))
+    if state == _NO_PRIVILEGE:
+        return LedgerForbidden(where, " ".join(str(error).split()))
     if isinstance(context.sqlalchemy_exception, SqlOperationalError):
         return LedgerUnreachable(where, " ".join(str(error).split()))
     return None

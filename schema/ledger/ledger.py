@@ -62,8 +62,10 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a transaction that sees one state of the ledger."""
-        with self._engine.connect() as connection, connection.begin():
+        """Give a transaction that sees one state of the ledger, and writes nothing."""
+        # SQLite's transactions see one state by themselves; PostgreSQL's want to be told.
+        options = {} if self._engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -85,9 +87,9 @@ class Ledger:
         """Return what a storage holds of each camera; see `CoverageBook.read`."""
         joint = int(joint)  # a subclass that the configuration made cannot be encoded
         with self.reading() as connection:
-            stale = self.coverage.stale(connection, storage_id)
-            if not stale:
-                return self.coverage.read(connection, storage_id, joint, window)
+            kept = self.coverage.kept(connection, storage_id, joint, window)
+        if kept is not None:
+            return kept
         with self.writing() as connection:
             return self.coverage.read(connection, storage_id, joint, window)
 

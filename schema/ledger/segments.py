@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from schema.digests import hasher, row_checksum
 from schema.ledger.coverage import bucket_of, mark_stale
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import Names, insert_for, lock_storage
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
 from schema.tables import coverage, folders, manifests, segments, storages
@@ -110,6 +110,7 @@ class SegmentBook:
 
     def apply(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> None:
         """Take in what a scan found: folders, new and changed segments, removed rows; all or nothing."""
+        lock_storage(connection, storage_id)
         folder_ids = self._put_folders(connection, storage_id, changes)
         rows: list[dict[str, Any]] = []
         touched: set[tuple[int, int]] = set()
@@ -141,6 +142,7 @@ class SegmentBook:
         if not landings:
             return
         storage_id = landings[0].segment.storage_id
+        lock_storage(connection, storage_id)
         folder_ids = {
             folder: self._folder_id(connection, storage_id, folder)
             for folder in {landing.segment.path.rpartition("/")[0] for landing in landings}
@@ -218,7 +220,7 @@ class SegmentBook:
         longest = connection.execute(_LONGEST, {"storage": storage_id}).scalar() or 0
         asked = {
             "storage": storage_id,
-            "camera": self._names.camera_id(connection, camera),
+            "camera": self._names.known_camera_id(connection, camera),
             "first": span.start - longest,
             "start": span.start,
             "end": span.end,
@@ -268,6 +270,7 @@ class SegmentBook:
 
     def remove(self, connection: Connection, storage_id: int, ids: Sequence[int]) -> None:
         """Forget rows: what they stood for moved, or was never more than a stub."""
+        lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         self._touch(connection, ids, touched)
         for part in _parts(ids):
@@ -277,6 +280,7 @@ class SegmentBook:
 
     def bury(self, connection: Connection, storage_id: int, gone: Sequence[Segment], reason: str) -> None:
         """Turn segments whose files vanished into tombstones: deleted on purpose is not a gap."""
+        lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         for segment in gone:
             tomb = msgspec.structs.replace(segment, state=State.GONE, reason=reason)
@@ -293,6 +297,7 @@ class SegmentBook:
 
         Coverage before a camera's first segment is never a gap, so nothing is lost by forgetting them.
         """
+        lock_storage(connection, storage_id)
         retired = 0
         tombs = connection.execute(
             select(segments.c.camera_id)
@@ -321,6 +326,7 @@ class SegmentBook:
 
     def forget_storage(self, connection: Connection, storage_id: int) -> None:
         """Forget everything known of a storage, before it is read anew."""
+        lock_storage(connection, storage_id)
         mine = select(segments.c.id).where(segments.c.storage_id == storage_id)
         connection.execute(delete(manifests).where(manifests.c.segment_id.in_(mine)))
         for table in (coverage, segments, folders):

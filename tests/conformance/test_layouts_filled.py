@@ -1,4 +1,4 @@
-"""Every layout from end to end: recordings in its names are scanned, the hole is found, filled once, and never again."""
+"""Every layout from end to end: recordings in its names are scanned, the hole is found, and filled once."""
 
 import time
 from collections.abc import Callable
