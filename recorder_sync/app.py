@@ -187,7 +187,7 @@ class App:
             if len(names) > 1
         ]
         unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
-        return notes + [f"{title} was never scanned" for title in unseen]
+        return [*notes, *(f"{title} was never scanned" for title in unseen), *found.read.notes]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from schema.digests import row_checksum
 from schema.ledger.names import Names, insert_for, lock_storage
@@ -84,6 +84,18 @@ class CoverageBook:
             select(coverage.c.bucket).where(coverage.c.storage_id == storage_id, coverage.c.stale).limit(1)
         )
         return found.first() is not None
+
+    def reach(self, connection: Connection, storage_id: int, window: Span) -> Span:
+        """Return `window` made so wide that every hole that reaches into it is seen whole, camera by camera."""
+        bucket = coverage.c.bucket
+        first, last = bucket_of(window.start), bucket_of(window.end)
+        mine = coverage.c.storage_id == storage_id
+        before = select(func.max(bucket)).where(mine, bucket < first).group_by(coverage.c.camera_id)
+        after = select(func.min(bucket)).where(mine, bucket > last).group_by(coverage.c.camera_id)
+        return Span(
+            min([first, *connection.execute(before).scalars()]) * BUCKET,
+            (max([last, *connection.execute(after).scalars()]) + 1) * BUCKET,
+        )
 
     def kept(
         self, connection: Connection, storage_id: int, joint: int, window: Span | None = None

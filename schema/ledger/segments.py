@@ -63,18 +63,19 @@ class Landing:
 
 # Asked once a folder or a camera: building the expression each time would cost more than the answer.
 _IN_FOLDER = rows_query().where(segments.c.folder_id == bindparam("folder"))
-_WINDOW = (
-    rows_query()
+_OVERLAPPING = {
+    state: rows_query()
     .where(
         segments.c.storage_id == bindparam("storage"),
         segments.c.camera_id == bindparam("camera"),
         segments.c.start_us >= bindparam("first"),
         segments.c.start_us < bindparam("end"),
         segments.c.end_us > bindparam("start"),
-        segments.c.state == int(State.SEALED),
+        segments.c.state == int(state),
     )
     .order_by(segments.c.start_us)
-)
+    for state in (State.SEALED, State.GONE)
+}
 _LONGEST = select(storages.c.longest_us).where(storages.c.id == bindparam("storage"))
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -217,6 +218,15 @@ class SegmentBook:
 
     def window(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
         """Return the sealed segments that overlap `span`, by start. Damaged rows are left out."""
+        return self._overlapping(connection, storage_id, camera, span, State.SEALED)
+
+    def buried(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
+        """Return the tombstones that overlap `span`, by start. Damaged rows are left out."""
+        return self._overlapping(connection, storage_id, camera, span, State.GONE)
+
+    def _overlapping(
+        self, connection: Connection, storage_id: int, camera: str, span: Span, state: State
+    ) -> list[Segment]:
         longest = connection.execute(_LONGEST, {"storage": storage_id}).scalar() or 0
         asked = {
             "storage": storage_id,
@@ -225,7 +235,7 @@ class SegmentBook:
             "start": span.start,
             "end": span.end,
         }
-        rows = connection.execute(_WINDOW, asked)
+        rows = connection.execute(_OVERLAPPING[state], asked)
         return [segment for row in rows if (segment := from_row(row)) is not None]
 
     def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
@@ -293,12 +303,17 @@ class SegmentBook:
         mark_stale(connection, storage_id, touched)
 
     def forget_retired(self, connection: Connection, storage_id: int) -> int:
-        """Delete the tombstones that lie before all a camera still has: retention took them. Returns how many.
+        """Delete the tombstones that lie before all a server still has of a camera of its own. Returns how many.
 
-        Coverage before a camera's first segment is never a gap, so nothing is lost by forgetting them.
+        Retention took them. What lies before a server's first own recording of a camera is never a gap, so nothing is
+        lost by forgetting them. Another of its storages may keep recordings longer: until that one's are gone too,
+        the tombstones here say why there are holes.
         """
         lock_storage(connection, storage_id)
         retired = 0
+        beside = select(storages.c.id).where(
+            storages.c.server_id == select(storages.c.server_id).where(storages.c.id == storage_id).scalar_subquery()
+        )
         tombs = connection.execute(
             select(segments.c.camera_id)
             .where(segments.c.storage_id == storage_id, segments.c.state == int(State.GONE))
@@ -307,9 +322,10 @@ class SegmentBook:
         for camera_id in list(tombs):
             first = connection.execute(
                 select(func.min(segments.c.start_us)).where(
-                    segments.c.storage_id == storage_id,
+                    segments.c.storage_id.in_(beside),
                     segments.c.camera_id == camera_id,
                     segments.c.state == int(State.SEALED),
+                    segments.c.origin_id == 0,
                 )
             ).scalar()
             condition = [
