@@ -61,17 +61,17 @@ class Read:
     """Up to when the recorders' storages were read. A storage that could not be read since holds its server back."""
 
     until: Mapping[str, int]
-    """By server, microseconds UTC; 0 if one of its storages was never read."""
+    """By server, microseconds UTC, less the settling time; below 0 if one of its storages was never read."""
     notes: tuple[str, ...] = ()
 
 
-def read_until(ledger: Ledger, site: Site, now: int, patience: int) -> Read:
+def read_until(ledger: Ledger, site: Site, now: int, *, settle: int, patience: int) -> Read:
     """Return up to when each server was read, with a note on each storage that lags by more than `patience`."""
     scanned = {storage.id: ledger.storage_note(storage.id)[2] for storage in site.storages}
     newest = max(scanned.values(), default=0)
     return Read(
         until={
-            server: min((now, *(scanned[one.id] for one in site.storages if one.server == server)))
+            server: min((now, *(scanned[one.id] for one in site.storages if one.server == server))) - settle
             for server in site.servers
         },
         notes=tuple(

@@ -69,7 +69,9 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     window = None
     if question.since is not None or question.until is not None:
         window = Span(question.since or 0, question.until if question.until is not None else question.now)
-    read = read_until(ledger, site, question.now, settle(site) + site.settings.scan.rescan)
+    read = read_until(
+        ledger, site, question.now, settle=settle(site), patience=settle(site) + site.settings.scan.rescan
+    )
     everything = coverage_of(ledger, site, window)
     # Whether a recorder was away only all of its cameras can tell.
     outages = outages_of(ledger, site, everything, read, window=window, now=question.now)
@@ -130,7 +132,7 @@ def _rules(site: Site, server: str, here: Coverage, question: Question, read: Re
     kept = _retentions(site, server)
     if kept and None not in kept:
         start = max(start, question.now - max(one for one in kept if one is not None))
-    end = read.until[server] - settle(site)
+    end = read.until[server]
     if question.until is not None:
         end = min(end, question.until)
     return Rules(
