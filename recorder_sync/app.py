@@ -114,7 +114,9 @@ class App:
             report = scan(self.ledger, storage, now=now, options=options, progress=progress)
         except StorageAway as error:
             with self.ledger.writing() as connection:
-                self.ledger.history.outage_began(connection, storage.server, Cause.STORAGE, now(), str(error))
+                self.ledger.history.outage_began(
+                    connection, storage.server, Cause.STORAGE, now(), str(error), storage_id=storage.id
+                )
             return Scanned(storage, None, error)
         except OperatorError as error:
             if error.exit_code in range(10, 20):
@@ -187,6 +189,10 @@ class App:
             if len(names) > 1
         ]
         unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
+        with self.ledger.reading() as connection:
+            damaged = self.ledger.history.damaged(connection)
+        if damaged:
+            notes.append(f"rows of the ledger's history that are damaged and left out: {damaged:,}")
         return [*notes, *(f"{title} was never scanned" for title in unseen), *found.read.notes]
 
 

@@ -485,3 +485,49 @@ def test_a_user_without_rights_is_told_so(postgres_url: str) -> None:
     finally:
         with Ledger.open(postgres_url) as ledger, ledger.writing() as connection:
             connection.execute(text("DROP ROLE weak"))
+
+
+def test_an_outage_of_one_storage_is_not_ended_by_another(ledger: Ledger, storage: int) -> None:
+    other = ledger.storage_id("a", "events")
+    with ledger.writing() as connection:
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 10, "unplugged", storage_id=storage)
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 15, "unplugged too", storage_id=other)
+        ledger.history.outage_ended(connection, "a", Cause.STORAGE, 20, storage_id=other)
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 25, "still", storage_id=storage)
+    with ledger.reading() as connection:
+        found = ledger.history.outages(connection, None, 50)
+    assert [(one.span, one.over) for one in found] == [(Span(10, 50), False), (Span(15, 20), True)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "outages SET cause = 'storage awax'",
+        "outages SET start_us = start_us - 8",
+        "fills SET landed = landed + 1",
+        "refusals SET why = 'NO_SPACF'",
+        "refusals SET end_us = end_us + 8",
+    ],
+)
+def test_a_damaged_row_of_history_is_left_out_and_counted(ledger: Ledger, change: str) -> None:
+    refused = Refused(server="a", camera="front", span=Span(1, 2), peer="b", path="p", why=Refusal.NO_SPACE)
+    with ledger.writing() as connection:
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 10, "unplugged")
+        ledger.history.fill_ended(connection, ledger.history.fill_began(connection, "a", 1), 2, FillResult())
+        ledger.history.refuse(connection, [refused], 1)
+        assert ledger.history.damaged(connection) == 0
+        connection.execute(text(f"UPDATE {change}"))
+        ledger.history.outage_ended(connection, "a", Cause.STORAGE, 30)
+    with ledger.reading() as connection:
+        left = {
+            "outages": len(ledger.history.outages(connection, None, 50)),
+            "fills": len(ledger.history.last_fills(connection)),
+            "refusals": len(ledger.history.refusals(connection)),
+        }
+        assert ledger.history.damaged(connection) == 1
+    assert left == {table: int(not change.startswith(table)) for table in left}
+
+
+def test_a_storage_is_called_what_two_long_names_make_of_it(ledger: Ledger) -> None:
+    name = f"{'s' * 63} from {'a' * 63}/{'b' * 63}"
+    assert ledger.storage_id("a", name) == ledger.storage_id("a", name)
