@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanReport
+from backfill.scan import ScanOptions, ScanReport, scan
 from schema.errors import StorageAway, StorageEmptied, StorageSwapped
 from schema.spans import SECOND
 from schema.values import Segment, State
@@ -303,3 +303,25 @@ def test_segments_in_the_future_cover_nothing_that_is_settled(pair: make.Bench) 
     pair.now = make.T0 + 1000 * SECOND
     pair.scan()
     assert [gap for gap in pair.states("a") if gap[0] == "fillable"] == []
+
+
+def test_damaged_rows_go_in_the_transaction_that_brings_what_replaces_them(
+    pair: make.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan that is killed between two batches must not leave a storage with fewer rows than it has files."""
+    for camera in ("front", "yard", "gate"):
+        make.record(pair.root("a"), camera, make.tens(0, 50), seed=1)
+    pair.scan()
+    with pair.ledger.writing() as connection:
+        connection.exec_driver_sql("UPDATE segments SET size = size + 1")
+    monkeypatch.setattr("backfill.scan._BATCH", 1)
+    rows: list[int] = []
+
+    def count(_: object) -> None:
+        with pair.ledger.reading() as connection:
+            rows.append(connection.exec_driver_sql("SELECT count(*) FROM segments").scalar_one())
+
+    storage = pair.site.storages[0]
+    report = scan(pair.ledger, storage, now=pair.clock, options=ScanOptions(full=True), progress=count)
+    assert report.repaired == 15
+    assert len(rows) > 3 and set(rows) == {15}
