@@ -20,7 +20,7 @@ from backfill.peer import FolderPeer
 from backfill.progress import Listener, nobody
 from backfill.scan import Progress, ScanOptions, ScanReport, scan
 from backfill.site import Site, build_site
-from backfill.storage import Storage
+from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
@@ -187,6 +187,13 @@ class App:
             f"cameras {' and '.join(sorted(names))} differ only in case; if they are one, map them in [servers.cameras]"
             for names in folded.values()
             if len(names) > 1
+        ]
+        notes += [
+            f"{server.name} has two cameras for {shared!r}: {own!r}, which is mapped to it, and one called so itself; that"
+            f" one counts as {unmapped(shared, server.name)!r} until it is mapped, too, in [servers.cameras]"
+            for server in self.settings.servers
+            for own, shared in server.cameras.items()
+            if unmapped(shared, server.name) in found.coverage
         ]
         unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
         with self.ledger.reading() as connection:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanOptions, ScanReport, scan
+from backfill import scan as scanning
+from backfill.scan import ScanOptions, ScanReport
 from schema.errors import StorageAway, StorageEmptied, StorageSwapped
 from schema.spans import SECOND
 from schema.values import Segment, State
@@ -322,6 +323,6 @@ def test_damaged_rows_go_in_the_transaction_that_brings_what_replaces_them(
             rows.append(connection.exec_driver_sql("SELECT count(*) FROM segments").scalar_one())
 
     storage = pair.site.storages[0]
-    report = scan(pair.ledger, storage, now=pair.clock, options=ScanOptions(full=True), progress=count)
+    report = scanning.scan(pair.ledger, storage, now=pair.clock, options=ScanOptions(full=True), progress=count)
     assert report.repaired == 15
     assert len(rows) > 3 and set(rows) == {15}

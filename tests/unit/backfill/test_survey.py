@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from backfill.scan import scan
+from recorder_sync.app import App
 from schema.spans import SECOND
 from tests import make
 
@@ -159,3 +160,20 @@ def test_a_recorder_that_records_on_motion_was_away_if_its_peers_recordings_say_
         make.record(bench.root("a"), "yard", [1500], seed=1)
         bench.scan()
         assert [one[0] for one in bench.states("a")] == ["refused", "refused"], "it was there, and saw nothing"
+
+
+def test_a_camera_that_is_called_what_another_is_mapped_to_is_not_taken_for_it(benches: Benches) -> None:
+    config = make.config_text("a", "b").replace('name = "a"\n', 'name = "a"\ncameras = { front = "garden" }\n', 1)
+    with benches(config) as bench:
+        make.record(bench.root("a"), "front", make.tens(0, 100), seed=1)
+        make.record(bench.root("a"), "garden", make.tens(100, 600), seed=3)
+        make.record(bench.root("b"), "garden", make.tens(0, 600), seed=2)
+        bench.scan()
+        assert bench.states("a", "garden") == [("fillable", 100, 600)]
+        found = bench.survey()
+        assert sorted(found.coverage) == ["garden", "garden@a"]
+        [note] = [one for one in App(bench.settings, bench.ledger, bench.site).notes(found) if "two cameras" in one]
+        assert "'front'" in note and "'garden@a'" in note
+        storage = bench.site.storages[0]
+        for own in ("front", "garden", "yard"):
+            assert storage.own_camera(storage.shared_channel(own)) == own
