@@ -189,8 +189,8 @@ class App:
             if len(names) > 1
         ]
         notes += [
-            f"{server.name} has two cameras for {shared!r}: {own!r}, which is mapped to it, and one called so itself; that"
-            f" one counts as {unmapped(shared, server.name)!r} until it is mapped, too, in [servers.cameras]"
+            f"{server.name} has two cameras for {shared!r}: {own!r}, which is mapped to it, and one called so itself;"
+            f" that one counts as {unmapped(shared, server.name)!r} until it is mapped, too, in [servers.cameras]"
             for server in self.settings.servers
             for own, shared in server.cameras.items()
             if unmapped(shared, server.name) in found.coverage
