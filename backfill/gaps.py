@@ -74,13 +74,16 @@ class Rules:
 
     `window` is what to look at: from where this server's recordings begin (or what the operator asked for) to now less
     the settling time. `continuous`: the recorder should record all the time, so that time nobody holds is lost;
-    otherwise it is lost only inside a recorded outage.
+    otherwise it is lost only inside an outage that was observed: in a silence that is merely inferred peers were there,
+    and recorded what moved.
     """
 
     window: Span
     threshold: int
     continuous: bool = True
     outages_only: bool = False
+    losable: Span | None = None
+    """Where time that nobody holds may be called lost; None for all of `window`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +154,10 @@ def find(
     unknown = merge(Span(peer.open_since, window.end) for peer in peers.values() if peer.open_since is not None)
     lost = subtract(subtract(missing, offered), unknown)
     if not rules.continuous:
-        lost = intersect(lost, merge(outage.span for outage in outages))
+        lost = intersect(lost, merge(outage.span for outage in outages if outage.observed))
     last = max((span[-1].end for span in (here.held, offered) if span), default=window.start)
+    if rules.losable is not None:
+        lost = clip(lost, rules.losable)
     for span in longer_than(clip(lost, Span(window.start, last)), rules.threshold):
         reason = "no server has it" + ("" if not peers else f"; {_absent(span, offers)}")
         gaps.append(_gap(server, camera, span, GapState.LOST, causes, reason=reason))
@@ -162,13 +167,16 @@ def find(
 def hoped(here: Coverage, peers: Mapping[str, Coverage], rules: Rules, outages: Sequence[Outage] = ()) -> list[Span]:
     """Return what no name says that a peer holds, but its first file after a start may, because it was named late.
 
-    No gap by itself - by its names nobody has it - but worth fetching with the gaps, until that file is here: no name
-    tells whether it held any of it.
+    No gap by itself - by its names nobody has it - but worth fetching with the gaps, until that file is here, or was
+    deleted here: no name tells whether it held any of it.
     """
     if rules.window.end <= rules.window.start:
         return []
     untried = [
-        span for name, peer in peers.items() for span in peer.early if not _holds(here.filled.get(name, ()), span.end)
+        span
+        for name, peer in peers.items()
+        for span in peer.early
+        if not _holds(here.filled.get(name, ()), span.end) and not _holds(here.gone, span.end)
     ]
     found = longer_than(intersect(_missing(here, rules), merge(untried)), rules.threshold)
     return [span for span in found if not rules.outages_only or explain(span, outages)]

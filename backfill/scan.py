@@ -78,7 +78,8 @@ class _Scan:
         self._kept_folders = 0
         self._lost: list[Segment] = []
         self._appeared: list[Segment] = []
-        self._damaged: list[int] = []
+        self._damaged: dict[str, list[int]] = {}
+        """Ids of damaged rows by folder, until what replaces them is taken in."""
         self._lost_folders: list[int] = []
         self._lateness: list[int] = []
 
@@ -147,7 +148,7 @@ class _Scan:
                         stack.extend(below)
                         self._kept_folders += 1
                     else:
-                        files = self._known_files(known.get(folder))
+                        files = self._known_files(folder, known.get(folder))
                         job = (folder, mtime_ns, files)
                         pending = pool.submit(intake.look, *job, stat_all=self._full, rejudge=self._rejudge)
                         waiting.append((pending, looked_ns - mtime_ns <= _RACY_NS))
@@ -179,7 +180,7 @@ class _Scan:
             path = pending.pop()
             row = known.get(path)
             if row is not None:
-                self._lost += self._known_files(row).values()
+                self._lost += self._known_files(path, row).values()
                 self._lost_folders.append(row.id)
             pending += children.get(path, [])
 
@@ -200,12 +201,13 @@ class _Scan:
             return 0  # it is there, and listing it will say what is wrong with it
         return info.st_mtime_ns if stat.S_ISDIR(info.st_mode) else None
 
-    def _known_files(self, folder: Folder | None) -> dict[str, Segment]:
+    def _known_files(self, path: str, folder: Folder | None) -> dict[str, Segment]:
         if folder is None:
             return {}
         with self._ledger.reading() as connection:
             good, damaged = self._ledger.segments.in_folder(connection, folder.id)
-        self._damaged += damaged
+        if damaged:
+            self._damaged[path] = damaged
         return good
 
     def _take(self, look: FolderLook, racy: bool) -> None:
@@ -238,18 +240,19 @@ class _Scan:
             self._appeared += [segment for _, segment in look.replaced]
         # While something vanished from here is not dealt with, the next scan must list this folder again.
         settled = look.settled and not look.vanished and not racy
-        self._batch.append(FolderChange(look.folder, look.mtime_ns, settled, look.added, look.changed))
+        # In one transaction with what replaces them; of a folder that cannot be listed nothing replaces them.
+        damaged = self._damaged.pop(look.folder, [])
+        removed = [] if look.failed else damaged
+        report.repaired += len(removed)
+        self._batch.append(FolderChange(look.folder, look.mtime_ns, settled, look.added, look.changed, removed))
         self._batched += len(look.added) + len(look.changed) + 1
         if self._batched >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
         with self._ledger.writing() as connection:
-            if self._damaged:
-                self._report.repaired += len(self._damaged)
-                self._ledger.segments.remove(connection, self._storage.id, self._damaged)
             self._ledger.segments.apply(connection, self._storage.id, self._batch)
-        self._damaged, self._batch, self._batched = [], [], 0
+        self._batch, self._batched = [], 0
         self._progress(self._report)
 
     def _settle_vanished(self) -> None:
@@ -271,11 +274,14 @@ class _Scan:
                 book.remove(connection, storage_id, [segment.id for segment in buried])
                 buried = []
             book.bury(connection, storage_id, buried, DELETED)
-            book.remove(connection, storage_id, self._damaged)
-            report.repaired += len(self._damaged)
+            damaged = [ident for ids in self._damaged.values() for ident in ids]
+            book.remove(connection, storage_id, damaged)
+            report.repaired += len(damaged)
             report.retired = book.forget_retired(connection, storage_id)
             book.drop_folders(connection, self._lost_folders)
-            self._ledger.history.outage_ended(connection, self._storage.server, Cause.STORAGE, self._now())
+            self._ledger.history.outage_ended(
+                connection, self._storage.server, Cause.STORAGE, self._now(), storage_id=storage_id
+            )
         report.vanished = [segment.path for segment in buried[:LISTED]]
         report.moved = len(moved)
         report.deleted = max(0, len(buried) - report.retired)

@@ -53,11 +53,16 @@ class Storage:
         camera, slash, stream = channel.partition("/")
         if channel in self.cameras:
             return self.cameras[channel]
-        return self.cameras.get(camera, camera) + slash + stream
+        shared = self.cameras.get(camera, camera)
+        if camera not in self.cameras and camera in self.cameras.values():
+            shared = unmapped(camera, self.server)
+        return shared + slash + stream
 
     def own_camera(self, camera: str) -> str:
         """Return this recorder's name for a shared camera name."""
-        return next((own for own, shared in self.cameras.items() if shared == camera), camera)
+        own = next((own for own, shared in self.cameras.items() if shared == camera), camera)
+        bare = own.removesuffix(unmapped("", self.server))
+        return bare if bare in self.cameras.values() else own
 
     def state_folder(self) -> str:
         """Return where our notes on this storage live. Raises StagingUnusable if no place is right."""
@@ -161,6 +166,11 @@ class Storage:
             what = "its identity file is missing" if not found else f"it says {found}, the ledger knows {known}"
             raise StorageSwapped(self.title, what)
         return found or self.give_identity()
+
+
+def unmapped(camera: str, server: str) -> str:
+    """Return what a camera is called whose own name another camera of its server was given: they are not one."""
+    return f"{camera}@{server}"
 
 
 def inode_of(info: os.stat_result) -> int:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from backfill import gaps as gap_rules
 from backfill import plan as plan_rules
-from backfill.covered import coverage_of, outages_of, refusing_of
 from backfill.gaps import Coverage, Rules
+from backfill.known import Read, coverage_of, outages_of, read_until, refusing_of
 from backfill.placing import only_reads, place
 from backfill.settling import settle
 from backfill.site import Site
 from backfill.storage import Storage
 from schema.ledger import Connection, Ledger
-from schema.spans import MINUTE, Span, intersect, merge
+from schema.spans import MINUTE, Span, clip, merge
 from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
 _NEARBY = 10 * MINUTE
@@ -43,12 +43,11 @@ class Survey:
 
     question: Question
     servers: tuple[str, ...]
-    settled: int
-    """Nothing later than this counts as a gap yet."""
     coverage: dict[str, dict[str, Coverage]] = field(default_factory=dict)
     """By camera, then by server."""
     outages: list[Outage] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    read: Read = field(default_factory=lambda: Read({}))
 
     @property
     def window(self) -> Span:
@@ -70,9 +69,14 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     window = None
     if question.since is not None or question.until is not None:
         window = Span(question.since or 0, question.until if question.until is not None else question.now)
-    settled = question.now - settle(ledger, site)
-    coverage = coverage_of(ledger, site, question.now, question.cameras, window)
-    outages = outages_of(ledger, site, question.now, coverage, window)
+    settled = settle(ledger, site)
+    read = read_until(ledger, site, question.now, settle=settled, patience=settled + site.settings.scan.rescan)
+    everything = coverage_of(ledger, site, question.now, window)
+    # Whether a recorder was away only all of its cameras can tell.
+    outages = outages_of(ledger, site, everything, read, window=window, now=question.now)
+    asked = question.cameras or everything.keys()
+    coverage = {camera: by_server for camera, by_server in everything.items() if camera in asked}
+    outages = [one for one in outages if one.camera is None or one.camera in asked]
     refusing = refusing_of(ledger, window)
     found: list[Gap] = []
     for camera, by_server in coverage.items():
@@ -83,13 +87,11 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
                 camera,
                 here,
                 peers,
-                _rules(site, server, here, question, settled),
+                _rules(site, server, here, question, read),
                 outages=_concerning(outages, server, camera),
                 refusing=refusing.get((server, camera), ()),
             )
-    return Survey(
-        question=question, servers=site.servers, settled=settled, coverage=coverage, outages=outages, gaps=found
-    )
+    return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found, read=read)
 
 
 def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[Coverage, dict[str, Coverage]]:
@@ -102,16 +104,18 @@ def _concerning(outages: Iterable[Outage], server: str, camera: str) -> list[Out
     return [one for one in outages if one.server == server and one.camera in (None, camera)]
 
 
-def _rules(site: Site, server: str, here: Coverage, question: Question, settled: int) -> Rules:
+def _rules(site: Site, server: str, here: Coverage, question: Question, read: Read) -> Rules:
     gaps = site.settings.gaps
-    known = [*here.held, *here.deleted]
     start = question.since
     if start is None:
-        start = min((span.start for span in known), default=question.now)
-    retention = _retention(site, server)
-    if retention is not None:
-        start = max(start, question.now - retention)
-    end = settled if here.open_since is None else min(settled, here.open_since)
+        # What was fetched may be older than anything its retention left; it says nothing of what should be here.
+        start = here.own[0].start if here.own else question.now
+    kept = _retentions(site, server)
+    if kept and None not in kept:
+        start = max(start, question.now - max(one for one in kept if one is not None))
+    end = read.until[server]
+    if here.open_since is not None:
+        end = min(end, here.open_since)
     if question.until is not None:
         end = min(end, question.until)
     return Rules(
@@ -119,28 +123,35 @@ def _rules(site: Site, server: str, here: Coverage, question: Question, settled:
         threshold=gaps.threshold,
         continuous=gaps.policy == "always",
         outages_only=gaps.policy == "outages",
+        # What one of several storages has deleted by now, or what a peer may hold unread, nobody can call lost.
+        losable=Span(
+            question.now - min((one for one in kept if one is not None), default=question.now),
+            min(read.until.values()),
+        ),
     )
 
 
-def _retention(site: Site, server: str) -> int | None:
-    """Return the longest retention of a server's storages, None if any is unknown."""
-    kept = [storage.settings.retention for storage in site.storages if storage.server == server]
-    return None if None in kept or not kept else max(one for one in kept if one is not None)
+def _retentions(site: Site, server: str) -> list[int | None]:
+    """Return the retentions of a server's storages, None where it is unknown."""
+    return [storage.settings.retention for storage in site.storages if storage.server == server]
 
 
 def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
     """Return what to fetch to fill the gaps of `server`, in order, and what is refused before it starts."""
     now = found.question.now
-    mine = [gap for gap in found.gaps if gap.server == server]
+    mine: dict[str, list[Gap]] = {}
+    for gap in found.gaps:
+        if gap.server == server:
+            mine.setdefault(gap.camera, []).append(gap)
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
     useless = _useless(ledger, server)
     for camera, by_server in found.coverage.items():
         here, peers = _sides(site, by_server, server)
-        rules = _rules(site, server, here, found.question, found.settled)
-        spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
-        served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
+        rules = _rules(site, server, here, found.question, found.read)
+        spans = gap_rules.fillable(mine.get(camera, ()))
+        served += [gap for gap in mine.get(camera, ()) if clip(spans, gap.span)]
         hoped = gap_rules.hoped(here, peers, rules, _concerning(found.outages, server, camera))
         if not spans and not hoped:
             continue
@@ -149,7 +160,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
         brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
-                continue  # it is here, and counted as such
+                continue  # it is here and counted as such, or it was deleted here
             task = _task(site, server, source, new)
             if isinstance(task, Task) and task.reads:
                 task = useless.get((task.peer, task.source.path), task)
@@ -202,13 +213,17 @@ def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
 
     A plan reaches beyond its gaps by what names may be wrong. Where an earlier fill was refused one segment, what it
     reaches there are that one's neighbours, which are here: without this they would be fetched again by every fill.
+    What was brought and then deleted here counts too: deleting is not asking for another copy.
     """
     with ledger.reading() as connection:
         return {
             _traits_of(one.origin, one)
             for storage in site.of(server)
             for window in plan_rules.windows(spans, _NEARBY)
-            for one in ledger.segments.window(connection, storage.id, camera, window)
+            for one in (
+                *ledger.segments.window(connection, storage.id, camera, window),
+                *ledger.segments.buried(connection, storage.id, camera, window),
+            )
             if one.origin is not None
         }
 

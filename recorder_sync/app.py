@@ -21,7 +21,7 @@ from backfill.progress import Listener, nobody
 from backfill.scan import scan
 from backfill.scanned import Progress, ScanOptions, ScanReport
 from backfill.site import Site, build_site
-from backfill.storage import Storage
+from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
@@ -115,7 +115,9 @@ class App:
             report = scan(self.ledger, storage, now=now, options=options, progress=progress)
         except StorageAway as error:
             with self.ledger.writing() as connection:
-                self.ledger.history.outage_began(connection, storage.server, Cause.STORAGE, now(), str(error))
+                self.ledger.history.outage_began(
+                    connection, storage.server, Cause.STORAGE, now(), str(error), storage_id=storage.id
+                )
             return Scanned(storage, None, error)
         except OperatorError as error:
             if error.exit_code in range(10, 20):
@@ -192,8 +194,19 @@ class App:
             for names in folded.values()
             if len(names) > 1
         ]
+        notes += [
+            f"{server.name} has two cameras for {shared!r}: {own!r}, which is mapped to it, and one called so itself;"
+            f" that one counts as {unmapped(shared, server.name)!r} until it is mapped, too, in [servers.cameras]"
+            for server in self.settings.servers
+            for own, shared in server.cameras.items()
+            if unmapped(shared, server.name) in found.coverage
+        ]
         unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
-        return notes + [f"{title} was never scanned" for title in unseen]
+        with self.ledger.reading() as connection:
+            damaged = self.ledger.history.damaged(connection)
+        if damaged:
+            notes.append(f"rows of the ledger's history that are damaged and left out: {damaged:,}")
+        return [*notes, *(f"{title} was never scanned" for title in unseen), *found.read.notes]
 
 
 @contextmanager

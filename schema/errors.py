@@ -244,6 +244,20 @@ class LedgerBusy(OperatorError):
     hint = "wait for the other recorder-sync command to end, then try again"
 
 
+class LedgerForbidden(OperatorError):
+    """the ledger {0} does not let its user in: {1}"""
+
+    exit_code = 46
+    hint = "let that user of the database server own the ledger's database, or grant it every right on the tables"
+
+
+class LedgerReplaced(OperatorError):
+    """the ledger {0} was set aside while it was open here"""
+
+    exit_code = 47
+    hint = "'scan --rebuild' did it; start this command again and it works with the new one"
+
+
 class AlreadyRunning(OperatorError):
     """another fill into {0} is running{1}"""
 

@@ -46,7 +46,8 @@ storages = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("server_id", ForeignKey("servers.id"), nullable=False),
-    Column("name", String(64), nullable=False),
+    # A side store's names two storages and a server: `main from nvr-b/main`.
+    Column("name", String(200), nullable=False),
     Column("identity", String(36), nullable=False, server_default=""),
     Column("rules", String(32), nullable=False, server_default=""),
     # The longest segment ever taken in: bounds how far back a window query must look for overlaps.
@@ -127,12 +128,14 @@ outages = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("server_id", ForeignKey("servers.id"), nullable=False),
+    Column("storage_id", ForeignKey("storages.id")),
     Column("camera_id", ForeignKey("cameras.id")),
     Column("cause", String(32), nullable=False),
     Column("start_us", BigInteger, nullable=False),
     # NULL while the outage lasts.
     Column("end_us", BigInteger),
     Column("evidence", String(1024), nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     Index(None, "server_id", "start_us"),
 )
 
@@ -146,6 +149,7 @@ fills = Table(
     Column("landed", BigInteger, nullable=False, server_default=text("0")),
     Column("bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("stopped", String(1024), nullable=False, server_default=""),
+    Column("checksum", BigInteger, nullable=False),
 )
 
 # What a fill could not bring over. A row is superseded by a later success for the same source and then deleted.
@@ -162,5 +166,6 @@ refusals = Table(
     Column("why", String(32), nullable=False),
     Column("detail", String(1024), nullable=False, server_default=""),
     Column("at_us", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     UniqueConstraint("server_id", "peer_id", "path"),
 )

@@ -88,6 +88,8 @@ class Outage:
     evidence: str
     """One sentence: how we know."""
     over: bool = True
+    observed: bool = True
+    """Seen when it happened; else inferred from what was recorded and what was not."""
 
 
 class GapState(StrEnum):

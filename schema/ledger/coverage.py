@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from schema.digests import row_checksum
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import Names, insert_for, lock_storage
 from schema.ledger.rows import from_row, rows_query
 from schema.spans import HOUR, Run, Span, runs
 from schema.tables import coverage, folders, segments, storages
@@ -83,11 +83,32 @@ class CoverageBook:
         self._names = names
 
     def stale(self, connection: Connection, storage_id: int) -> bool:
-        """Tell whether reading would compute, and therefore needs a write transaction."""
+        """Tell whether some bucket of the storage must be computed anew."""
         found = connection.execute(
             select(coverage.c.bucket).where(coverage.c.storage_id == storage_id, coverage.c.stale).limit(1)
         )
         return found.first() is not None
+
+    def reach(self, connection: Connection, storage_id: int, window: Span) -> Span:
+        """Return `window` made so wide that every hole that reaches into it is seen whole, camera by camera."""
+        bucket = coverage.c.bucket
+        first, last = bucket_of(window.start), bucket_of(window.end)
+        mine = coverage.c.storage_id == storage_id
+        before = select(func.max(bucket)).where(mine, bucket < first).group_by(coverage.c.camera_id)
+        after = select(func.min(bucket)).where(mine, bucket > last).group_by(coverage.c.camera_id)
+        return Span(
+            min([first, *connection.execute(before).scalars()]) * BUCKET,
+            (max([last, *connection.execute(after).scalars()]) + 1) * BUCKET,
+        )
+
+    def kept(
+        self, connection: Connection, storage_id: int, joint: int, window: Span | None = None
+    ) -> dict[str, Held] | None:
+        """Return what `read` would, if that can be told without computing anything; else None."""
+        if self.stale(connection, storage_id):
+            return None
+        bodies, anew = self._buckets(connection, storage_id, joint, window)
+        return None if anew else self._held(connection, storage_id, bodies, joint, window)
 
     def read(self, connection: Connection, storage_id: int, joint: int, window: Span | None = None) -> dict[str, Held]:
         """Return what the storage holds of each camera, within `window` or ever.
@@ -95,6 +116,16 @@ class CoverageBook:
         `joint` is the layout's tolerance in microseconds. Runs that reach into the window are returned whole. Stale,
         damaged or otherwise joined buckets are computed and kept, so this wants a write transaction.
         """
+        lock_storage(connection, storage_id)
+        bodies, anew = self._buckets(connection, storage_id, joint, window)
+        for camera_id, bucket in anew:
+            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        return self._held(connection, storage_id, bodies, joint, window)
+
+    def _buckets(
+        self, connection: Connection, storage_id: int, joint: int, window: Span | None
+    ) -> tuple[dict[tuple[int, int], _Body], list[tuple[int, int]]]:
+        """Return the buckets that can be used as they are, and which must be computed anew."""
         condition = coverage.c.storage_id == storage_id
         if window is not None:
             longest = connection.execute(select(storages.c.longest_us).where(storages.c.id == storage_id)).scalar()
@@ -114,8 +145,16 @@ class CoverageBook:
                 anew.append((camera_id, bucket))
             else:
                 bodies[camera_id, bucket] = decoded
-        for camera_id, bucket in anew:
-            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+        return bodies, anew
+
+    def _held(
+        self,
+        connection: Connection,
+        storage_id: int,
+        bodies: dict[tuple[int, int], _Body],
+        joint: int,
+        window: Span | None,
+    ) -> dict[str, Held]:
         held = self._joined(connection, bodies, joint)
         if window is not None:
             first = min((bucket for _, bucket in bodies), default=0)

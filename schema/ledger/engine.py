@@ -5,11 +5,12 @@ acknowledged commits in a simulated power cut. Write transactions take the lock 
 for each other instead of failing half way.
 """
 
+import os
 import sqlite3
 from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.exc import OperationalError as SqlOperationalError
 
@@ -18,6 +19,7 @@ from schema.errors import (
     ExtraMissing,
     LedgerBusy,
     LedgerDamaged,
+    LedgerForbidden,
     LedgerForeign,
     LedgerNotDurable,
     LedgerUnreachable,
@@ -33,9 +35,12 @@ CHECKPOINT_PAGES = 8192
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for `url`. Raises LedgerUnreachable, ExtraMissing for an address that cannot work."""
+    """Return an engine for an address, or for the absolute path of a SQLite file.
+
+    Raises LedgerUnreachable, ExtraMissing for an address that cannot work.
+    """
     try:
-        address = make_url(url)
+        address = URL.create("sqlite", database=url) if os.path.isabs(url) else make_url(url)
         sqlite = address.get_backend_name() == "sqlite"
         engine = create_engine(address, **({"paramstyle": "named"} if sqlite else {}))
     except (ArgumentError, NoSuchModuleError) as error:
@@ -49,12 +54,12 @@ def connect(url: str) -> Engine:
     return engine
 
 
-def _shown(url: str) -> str:
+def _shown(url: str | URL) -> str:
     """Return the address without its password."""
     try:
         address = make_url(url)
     except ArgumentError:
-        return url
+        return str(url)
     if address.get_backend_name() == "sqlite":
         return address.database or "(memory)"
     return address.render_as_string(hide_password=True)
@@ -62,7 +67,7 @@ def _shown(url: str) -> str:
 
 def shown(engine: Engine) -> str:
     """Return the engine's address as operators know it: a path, or a URL without its password."""
-    return _shown(engine.url.render_as_string(hide_password=False))
+    return _shown(engine.url)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -119,6 +124,12 @@ def _sqlite_error(error: BaseException, where: str) -> OperatorError:
     return LedgerUnreachable(where, text)
 
 
+_COLLISION = ("40001", "40P01", "55P03")
+"""PostgreSQL: serialization failure, deadlock, lock not available. The transaction left no trace; try it again."""
+
+_NO_PRIVILEGE = "42501"
+
+
 def _translate(context: ExceptionContext) -> BaseException | None:
     """Replace a driver's exception with ours where an operator can act on it; leave defects alone."""
     error = context.original_exception
@@ -133,6 +144,11 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         if "no such table" in str(error) or "no such column" in str(error) or "syntax" in str(error):
             return None
         return _sqlite_error(error, where)
+    state = getattr(error, "sqlstate", None)
+    if state in _COLLISION:
+        return LedgerBusy(where, " ".join(str(error).split()))
+    if state == _NO_PRIVILEGE:
+        return LedgerForbidden(where, " ".join(str(error).split()))
     if isinstance(context.sqlalchemy_exception, SqlOperationalError):
         return LedgerUnreachable(where, " ".join(str(error).split()))
     return None

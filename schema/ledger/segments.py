@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from schema.ledger import manifests
 from schema.ledger.coverage import bucket_of, mark_stale
 from schema.ledger.manifests import FileManifest, digest_of, parts
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import Names, insert_for, lock_storage
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
 from schema.tables import coverage, folders, segments, storages
@@ -52,18 +52,19 @@ class Landing:
 
 # Asked once a folder or a camera: building the expression each time would cost more than the answer.
 _IN_FOLDER = rows_query().where(segments.c.folder_id == bindparam("folder"))
-_WINDOW = (
-    rows_query()
+_OVERLAPPING = {
+    state: rows_query()
     .where(
         segments.c.storage_id == bindparam("storage"),
         segments.c.camera_id == bindparam("camera"),
         segments.c.start_us >= bindparam("first"),
         segments.c.start_us < bindparam("end"),
         segments.c.end_us > bindparam("start"),
-        segments.c.state == int(State.SEALED),
+        segments.c.state == int(state),
     )
     .order_by(segments.c.start_us)
-)
+    for state in (State.SEALED, State.GONE)
+}
 _ID_OF = select(segments.c.id).where(segments.c.folder_id == bindparam("folder"), segments.c.name == bindparam("of"))
 _LONGEST = select(storages.c.longest_us).where(storages.c.id == bindparam("storage"))
 
@@ -109,6 +110,7 @@ class SegmentBook:
 
     def apply(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> None:
         """Take in what a scan found: folders, new and changed segments, removed rows; all or nothing."""
+        lock_storage(connection, storage_id)
         folder_ids = self._put_folders(connection, storage_id, changes)
         rows: list[dict[str, Any]] = []
         touched: set[tuple[int, int]] = set()
@@ -142,6 +144,7 @@ class SegmentBook:
         if not landings:
             return
         storage_id = landings[0].segment.storage_id
+        lock_storage(connection, storage_id)
         folder_ids = {
             folder: self._folder_id(connection, storage_id, folder)
             for folder in {landing.segment.path.rpartition("/")[0] for landing in landings}
@@ -205,15 +208,24 @@ class SegmentBook:
 
     def window(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
         """Return the sealed segments that overlap `span`, by start. Damaged rows are left out."""
+        return self._overlapping(connection, storage_id, camera, span, State.SEALED)
+
+    def buried(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
+        """Return the tombstones that overlap `span`, by start. Damaged rows are left out."""
+        return self._overlapping(connection, storage_id, camera, span, State.GONE)
+
+    def _overlapping(
+        self, connection: Connection, storage_id: int, camera: str, span: Span, state: State
+    ) -> list[Segment]:
         longest = connection.execute(_LONGEST, {"storage": storage_id}).scalar() or 0
         asked = {
             "storage": storage_id,
-            "camera": self._names.camera_id(connection, camera),
+            "camera": self._names.known_camera_id(connection, camera),
             "first": span.start - longest,
             "start": span.start,
             "end": span.end,
         }
-        rows = connection.execute(_WINDOW, asked)
+        rows = connection.execute(_OVERLAPPING[state], asked)
         return [segment for row in rows if (segment := from_row(row)) is not None]
 
     def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
@@ -258,6 +270,7 @@ class SegmentBook:
 
     def remove(self, connection: Connection, storage_id: int, ids: Sequence[int]) -> None:
         """Forget rows: what they stood for moved, or was never more than a stub."""
+        lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         self._touch(connection, ids, touched)
         manifests.drop(connection, ids)
@@ -267,6 +280,7 @@ class SegmentBook:
 
     def bury(self, connection: Connection, storage_id: int, gone: Sequence[Segment], reason: str) -> None:
         """Turn segments whose files vanished into tombstones: deleted on purpose is not a gap."""
+        lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         for segment in gone:
             tomb = msgspec.structs.replace(segment, state=State.GONE, reason=reason)
@@ -290,11 +304,17 @@ class SegmentBook:
         connection.execute(update(folders).where(folders.c.id == folder).values(settled=False))
 
     def forget_retired(self, connection: Connection, storage_id: int) -> int:
-        """Delete the tombstones that lie before all a camera still has: retention took them. Returns how many.
+        """Delete the tombstones that lie before all a server still has of a camera of its own. Returns how many.
 
-        Coverage before a camera's first segment is never a gap, so nothing is lost by forgetting them.
+        Retention took them. What lies before a server's first own recording of a camera is never a gap, so nothing is
+        lost by forgetting them. Another of its storages may keep recordings longer: until that one's are gone too,
+        the tombstones here say why there are holes.
         """
+        lock_storage(connection, storage_id)
         retired = 0
+        beside = select(storages.c.id).where(
+            storages.c.server_id == select(storages.c.server_id).where(storages.c.id == storage_id).scalar_subquery()
+        )
         tombs = connection.execute(
             select(segments.c.camera_id)
             .where(segments.c.storage_id == storage_id, segments.c.state == int(State.GONE))
@@ -303,9 +323,10 @@ class SegmentBook:
         for camera_id in list(tombs):
             first = connection.execute(
                 select(func.min(segments.c.start_us)).where(
-                    segments.c.storage_id == storage_id,
+                    segments.c.storage_id.in_(beside),
                     segments.c.camera_id == camera_id,
                     segments.c.state == int(State.SEALED),
+                    segments.c.origin_id == 0,
                 )
             ).scalar()
             condition = [
@@ -322,6 +343,7 @@ class SegmentBook:
 
     def forget_storage(self, connection: Connection, storage_id: int) -> None:
         """Forget everything known of a storage, before it is read anew."""
+        lock_storage(connection, storage_id)
         manifests.drop_storage(connection, storage_id)
         for table in (coverage, segments, folders):
             connection.execute(delete(table).where(table.c.storage_id == storage_id))

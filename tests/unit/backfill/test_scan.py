@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backfill import scan as scanning
 from backfill.scan import scan as scan_storage
 from backfill.scanned import ScanOptions, ScanReport
 from schema.errors import StorageAway, StorageEmptied, StorageSwapped
@@ -349,3 +350,25 @@ def test_a_zone_too_far_in_the_west_is_doubted_although_every_name_is_of_the_fut
         (report,) = bench.scan()
         assert len(report.quarantined) == 20
         assert ["earlier than their names say" in note for note in report.notes] == [True]
+
+
+def test_damaged_rows_go_in_the_transaction_that_brings_what_replaces_them(
+    pair: make.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan that is killed between two batches must not leave a storage with fewer rows than it has files."""
+    for camera in ("front", "yard", "gate"):
+        make.record(pair.root("a"), camera, make.tens(0, 50), seed=1)
+    pair.scan()
+    with pair.ledger.writing() as connection:
+        connection.exec_driver_sql("UPDATE segments SET size = size + 1")
+    monkeypatch.setattr("backfill.scan._BATCH", 1)
+    rows: list[int] = []
+
+    def count(_: object) -> None:
+        with pair.ledger.reading() as connection:
+            rows.append(connection.exec_driver_sql("SELECT count(*) FROM segments").scalar_one())
+
+    storage = pair.site.storages[0]
+    report = scanning.scan(pair.ledger, storage, now=pair.clock, options=ScanOptions(full=True), progress=count)
+    assert report.repaired == 15
+    assert len(rows) > 3 and set(rows) == {15}

@@ -174,7 +174,7 @@ def test_a_stream_of_the_repeated_hour_is_placed_by_its_last_write_if_the_next_o
     start = first + hour * HOUR
     look = Look(5000, start + 60 * SECOND, STREAM, next_start=first + 60 * SECOND)
     minutes = replace(FRIGATE, segment=MINUTE)
-    found = judge(named(local("2026-10-25 02:30"), local=True), look, minutes, BERLIN, start + 5 * MINUTE)
+    found = judge(named(local("2026-10-25 02:30"), local=True), look, minutes, BERLIN, start + HOUR)
     assert found == Verdict(SEALED, start, start + 60 * SECOND)
 
 

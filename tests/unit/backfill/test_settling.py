@@ -96,7 +96,7 @@ def test_the_newest_two_segments_settle_whatever_their_length(
     with bench(tmp_path, config_text("a", "b", layout="mediamtx", more=more, head=SETTLES)) as pair:
         segment(pair, "b", 0, longest)
         pair.scan()
-        assert pair.survey().settled == pair.now - settles * SECOND
+        assert pair.survey().read.until["a"] == pair.now - settles * SECOND
 
 
 def test_asking_what_is_open_reads_no_archive(tmp_path: Path) -> None:
