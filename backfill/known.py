@@ -39,10 +39,17 @@ def coverage_of(ledger: Ledger, site: Site, now: int, window: Span | None) -> By
                 here = _as_covered(held, traits)
                 by_server = coverage.setdefault(camera, {})
                 by_server[server] = by_server[server].with_more(here) if server in by_server else here
-            for camera, start in open_since(ledger, storage, now, site.settings.scan.rescan).items():
-                being_written = Coverage(open_since=start)
-                by_server = coverage.setdefault(camera, {})
-                by_server[server] = by_server.get(server, Coverage()).with_more(being_written)
+    for server in site.servers:
+        begun = {
+            camera: [span.start for span in by_server[server].own[-1:]]
+            for camera, by_server in coverage.items()
+            if server in by_server
+        }
+        for storage in site.of(server):
+            for camera, start in open_since(ledger, storage, now, site.settings.scan.rescan, begun).items():
+                if camera in coverage:
+                    known = coverage[camera].get(server, Coverage())
+                    coverage[camera][server] = known.with_more(Coverage(open_since=start))
     return dict(sorted(coverage.items()))
 
 

@@ -5,17 +5,21 @@ begins that its recorder is writing. Only a file that is believed to grow counts
 hides nothing (docs/design/0011).
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from backfill.site import Site
 from backfill.storage import Storage
 from schema.ledger import Ledger
 from schema.spans import HOUR, SECOND
+from schema.values import Segment
 
 SETTLE_LEAST = 120 * SECOND
 
 SETTLE_MOST = 2 * HOUR
 """One damaged header that claims a day, or one endless event, must not hide the gaps of two days."""
+
+_HANDOVER = 5 * SECOND
+"""How long before the next file begins the last write to the one before may be: they are cut without a pause."""
 
 
 def settle(ledger: Ledger, site: Site) -> int:
@@ -28,23 +32,28 @@ def settle(ledger: Ledger, site: Site) -> int:
     return max(2 * nominal, min(2 * seen, SETTLE_MOST), SETTLE_LEAST)
 
 
-def open_since(ledger: Ledger, storage: Storage, now: int, rescan: int) -> dict[str, int]:
+def open_since(
+    ledger: Ledger, storage: Storage, now: int, rescan: int, begun: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
     """Return for each camera that a storage is recording where the file begins that is being written.
 
     A scan calls open only what was written to within a minute, so a file of a recorder that died is open in the ledger
-    at most until the next scan; `rescan` is how far apart those are. Times in microseconds.
+    at most until the next scan. What it left behind is known sooner where it is back: a later file began when this one
+    had been left alone.
+
+    Args:
+        rescan: how far apart scans are.
+        begun: where recordings of each camera begin that are finished.
     """
     alive = max(SETTLE_LEAST, 2 * rescan)
-    return earliest(
-        (segment.camera, segment.start)
-        for segment in ledger.being_written(storage.id)
-        if segment.origin is None and abs(now - segment.mtime_ns // 1000) <= alive
-    )
-
-
-def earliest(starts: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Return the first of each camera's moments."""
-    found: dict[str, int] = {}
-    for camera, start in starts:
-        found[camera] = min(start, found.get(camera, start))
-    return found
+    found: dict[str, list[Segment]] = {}
+    for segment in ledger.being_written(storage.id):
+        if segment.origin is None and abs(now - segment.mtime_ns // 1000) <= alive:
+            found.setdefault(segment.camera, []).append(segment)
+    since: dict[str, int] = {}
+    for camera, segments in found.items():
+        last = max([*(segment.start for segment in segments), *begun.get(camera, ())])
+        growing = [segment.start for segment in segments if segment.mtime_ns // 1000 + _HANDOVER >= last]
+        if growing:
+            since[camera] = min(growing)
+    return since

@@ -71,6 +71,18 @@ def test_the_open_file_of_a_dead_recorder_hides_nothing(tmp_path: Path) -> None:
         assert pair.states("a") == [("fillable", -3600, 1800)]
 
 
+def test_what_a_recorder_left_that_is_back_already_hides_nothing(tmp_path: Path) -> None:
+    with bench(tmp_path, config_text("a", "b", layout="mediamtx")) as pair:
+        pair.now = T0 + 50 * SECOND
+        segment(pair, "a", -60, 0)
+        put(pair.root("a"), mediamtx_path("front", T0), b"\0" * 48, T0 + 5 * SECOND)  # a power cut, 45 s ago
+        segment(pair, "a", 30, 40)
+        segment(pair, "a", 40, None)
+        segment(pair, "b", -60, 45)
+        pair.scan()
+        assert pair.states("a") == [("fillable", 0, 30)]
+
+
 def test_a_ledger_that_nobody_brings_up_to_date_does_not_hide_it_for_ever(tmp_path: Path) -> None:
     with bench(tmp_path, config_text("a", "b", layout="mediamtx")) as pair:
         pair.now = T0 + 31 * MINUTE
