@@ -95,7 +95,7 @@ async def fill(
         stagings, unready = await asyncio.to_thread(lock, plan, site, ledger, held)
         for storage_id, staging in stagings.items():
             await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
-        tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings)
+        tasks, left_out = await asyncio.to_thread(fitting, plan, site, ledger, stagings)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
         run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now))
         listener(FillStarted(server, plan))

@@ -121,6 +121,7 @@ class Refusal(StrEnum):
     CONFLICT = "no free name: names around it are taken by other content"
     PATH_REFUSED = "its path is not safe"
     SOURCE_AWAY = "the peer's storage is away"
+    SOURCE_SWAPPED = "the peer's storage is not the one the ledger knows"
     SOURCE_GONE = "the source was deleted before it could be read"
     SOURCE_CHANGED = "the source changed while it was read"
     SOURCE_DAMAGED = "the source is damaged: its digest is not the one taken when it was sealed"

@@ -46,7 +46,8 @@ def run(
         if dry_run:
             documents, code = _show_plans(app, found, wanted, as_json)
         else:
-            documents, code = _fill(app, found, wanted, as_json)
+            said = {str(one.error) for one in scanned if one.error is not None}
+            documents, code = _fill(app, found, wanted, as_json, said)
         if as_json:
             print_document(FillsDocument(generated=iso(now()), fills=documents))
         return code if code == EXIT_INTERRUPTED else worst(scanned) or code
@@ -61,7 +62,8 @@ def _show_plans(app: App, found: Survey, servers: list[str], as_json: bool) -> t
     return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if something else EXIT_DONE
 
 
-def _fill(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[list[FillDocument], int]:
+def _fill(app: App, found: Survey, servers: list[str], as_json: bool, said: set[str]) -> tuple[list[FillDocument], int]:
+    """Fill the servers, one after the other; `said` are the errors that the scan has told already."""
     gate = Gate(app.settings.fill.bandwidth)
     documents: list[FillDocument] = []
     code = EXIT_DONE
@@ -71,8 +73,9 @@ def _fill(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[l
             try:
                 with FillProgress() as progress:
                     result = app.fill(planned, server, gate, progress)
-            except OperatorError as error:
-                print_error(error)  # one server's trouble must not keep the other from being filled
+            except OperatorError as error:  # one server's trouble must not keep the other from being filled
+                if str(error) not in said:
+                    print_error(error)
                 code = error.exit_code
                 continue
             documents.append(fill_document(server, result))

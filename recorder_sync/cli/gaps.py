@@ -38,7 +38,7 @@ def run_gaps(
     with opened(config) as app:
         scanned = scan_with_progress(app) if scan_first else []
         found = app.survey(app.question(since=since, until=until, cameras=cameras, servers=servers))
-        notes = failures(scanned) + app.notes(found)
+        notes = failures(scanned, in_full=as_json) + app.notes(found)
         lines = timelines_of(found)
         refusals = app.refusals(found.window)
         if as_json:

@@ -1,7 +1,5 @@
 """Scanning with progress on stderr, for every command that wants a current ledger first."""
 
-from collections.abc import Callable
-
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from backfill.scan import ScanOptions, ScanReport
@@ -36,9 +34,13 @@ def worst(scanned: list[Scanned]) -> int:
     return next((one.error.exit_code for one in scanned if one.error is not None), 0)
 
 
-def failures(scanned: list[Scanned]) -> list[str]:
-    """Return a sentence for each storage that could not be scanned: what follows rests on what was known before."""
-    return [f"not looked at just now: {one.error}" for one in scanned if one.error is not None]
+def failures(scanned: list[Scanned], *, in_full: bool) -> list[str]:
+    """Return a sentence for each storage that could not be scanned: what is said of it is what was known before.
 
-
-Said = Callable[[str], None]
+    `in_full`: with the reason, which a person has just read in its error.
+    """
+    return [
+        f"not looked at just now: {one.error if in_full else one.storage.title}"
+        for one in scanned
+        if one.error is not None
+    ]

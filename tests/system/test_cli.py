@@ -257,6 +257,19 @@ def test_a_storage_that_is_away_does_not_hide_the_others(cli: Cli, two: Path) ->
     ]
 
 
+def test_the_error_of_a_storage_is_said_once(cli: Cli, two: Path) -> None:
+    cli("scan")
+    identity = next((two / "b").rglob("identity.json"))
+    identity.write_text(identity.read_text().replace('"storage": "', '"storage": "0'))
+    for command in (["gaps"], ["fill"], ["fill", "--server", "b"]):
+        done = cli(*command)
+        assert done.returncode == 11
+        assert (done.stdout + done.stderr).count("error:") == 1
+    refusals = decoded(cli("gaps", "--json"), documents.GapsDocument).refusals
+    assert {one.why for one in refusals} == {"source-swapped"}
+    assert not list((two / "a").rglob(make.frigate_path("front", make.T0 + 70 * 1_000_000)))
+
+
 def test_ctrl_c_stops_a_fill_and_the_next_continues(two: Path, cli: Cli) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "recorder_sync", "fill", "--bandwidth", "2 kB/s"],
