@@ -15,14 +15,14 @@ from backfill.gate import Gate
 from backfill.seal import REST
 from recorder_sync.app import App, opened
 from recorder_sync.cli.gaps import report, timelines_of
-from recorder_sync.cli.output import complaints, print_document, results, signs
+from recorder_sync.cli.output import complaints, print_document, results, signs, writing_to
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.stopping import stopping
 from recorder_sync.demo import require_media
 from recorder_sync.demo.outage import CAMERAS, SERVERS, Stage, Timing
 from recorder_sync.demo.proof import count, held
 from schema.documents import DemoDocument
-from schema.errors import EXIT_DONE, DemoFailed, FileExistsAlready, Interrupted, UsageInvalid
+from schema.errors import EXIT_DONE, DemoFailed, Interrupted, UsageInvalid
 from schema.moments import human_duration, human_size
 from schema.spans import SECOND
 from schema.values import FillResult
@@ -69,8 +69,8 @@ def run(layout: str, keep: Path | None, *, as_json: bool, timing: Timing | None 
     if layout not in LAYOUTS:
         raise UsageInvalid("--layout", f"{layout!r} is none of {', '.join(LAYOUTS)}")
     require_media()
-    if keep is not None and keep.exists() and any(keep.iterdir()):
-        raise FileExistsAlready(keep)
+    if keep is not None and keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
+        raise UsageInvalid("--keep", f"{keep} exists already; name a new folder")
     began = time.monotonic()
     with _folder(keep) as folder:
         with Stage(folder, layout, timing or Timing(), _narrator(began)) as stage:
@@ -96,7 +96,8 @@ def _narrator(began: float) -> Callable[[str], None]:
 def _folder(keep: Path | None) -> Iterator[Path]:
     """Give the demo's folder; a temporary one is gone afterwards."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        with writing_to(keep):
+            keep.mkdir(parents=True, exist_ok=True)
         yield keep.absolute()
         return
     folder = Path(tempfile.mkdtemp(prefix="recorder-sync-demo-"))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backfill.detect import Detected, detect
-from recorder_sync.cli.output import print_document, results
+from recorder_sync.cli.output import print_document, results, writing_to
 from schema.errors import FileExistsAlready
 from schema.settings import parse, zone_problem
 
@@ -46,8 +46,9 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int
     names = server_names(folders)
     text = configuration(names, found)
     parse(text.encode(), config)  # what we write must be what we read; raises ConfigInvalid
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(text, encoding="utf-8")
+    with writing_to(config):
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
     documents = [
         DetectedDocument(
             server=name,

@@ -3,6 +3,7 @@
 Rule: nothing heavy is imported here; `recorder-sync --help` must feel instant.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -285,19 +286,50 @@ def layouts(json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line; turns what an operator can act on into a sentence and an exit status."""
-    from schema.errors import EXIT_INTERRUPTED, OperatorError
+    """Run the command line; turns what an operator can act on into a sentence and an exit status.
+
+    Whatever else goes wrong is a defect, and its exit status must not be mistaken for one that means gaps.
+    """
+    from schema.errors import EXIT_CRASHED, EXIT_INTERRUPTED, OperatorError, OutputFailed
 
     try:
-        app()
+        _run()
     except OperatorError as error:
         from recorder_sync.cli.output import print_error
 
         print_error(error)
+        if isinstance(error, OutputFailed):
+            _drop_stdout()
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
-        sys.stderr.close()
+        _drop_stdout()
         sys.exit(0)
+    except Exception:  # noqa: BLE001  the last net: whatever it is, it must not end with 1
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("error: this is a defect of recorder-sync; please report it with what is above\n")
+        sys.exit(EXIT_CRASHED)
+
+
+def _run() -> None:
+    """Run the command, and write what it printed while an error can still be said. Raises OutputFailed."""
+    from schema.errors import OutputFailed
+
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputFailed("the standard output", error.strerror) from None
+
+
+def _drop_stdout() -> None:
+    """Let nothing more be written to stdout, where Python would try again at its end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

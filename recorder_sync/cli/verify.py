@@ -12,7 +12,7 @@ from backfill.scan import ScanOptions
 from backfill.storage import Storage
 from backfill.verify import Damage, VerifyReport, export, from_scan, set_aside, verify
 from recorder_sync.app import App, now, opened
-from recorder_sync.cli.output import complaints, print_document, results
+from recorder_sync.cli.output import complaints, print_document, results, writing_to
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.scanning import scan_with_progress, worst
 from recorder_sync.cli.stopping import rate as checked_rate
@@ -121,11 +121,13 @@ def _repair(app: App, report: VerifyReport, *, yes: bool, as_json: bool) -> set[
 
 
 def _export(app: App, storages: list[Storage], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     missing_any = False
     for storage in storages:
         path = folder / f"{storage.server}-{storage.name}.xxh128"
-        written, missing = export(app.ledger, storage, str(path))
+        with writing_to(path):
+            written, missing = export(app.ledger, storage, str(path))
         missing_any = missing_any or missing > 0
         rest = f"; {missing:,} segments have no digest yet, 'recorder-sync verify' takes them" if missing else ""
         results().print(f"{written:,} digests: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True)

@@ -290,6 +290,46 @@ def test_ctrl_c_stops_a_fill_and_the_next_continues(two: Path, cli: Cli) -> None
     assert {gap.state for gap in decoded(cli("gaps", "--json"), documents.GapsDocument).gaps} == {"filled", "lost"}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gaps", "--html", "taken/r.html"),
+        ("gaps", "--svg", "nowhere/r.svg"),
+        ("status", "--html", "taken/r.html"),
+        ("verify", "--export", "taken"),
+        ("init", "a", "b", "-c", "taken/x.toml"),
+    ],
+)
+def test_output_that_cannot_be_written_is_an_error_of_its_own(cli: Cli, two: Path, arguments: tuple[str, ...]) -> None:
+    (two / "taken").write_text("")
+    done = cli(*arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (8, False)
+    assert arguments[-1] in done.stderr
+    assert "cannot be written: " in done.stderr
+
+
+def test_a_full_disk_behind_stdout_is_an_error_too(two: Path) -> None:
+    command = f"{sys.executable} -m recorder_sync gaps > /dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=two, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (8, False)
+    assert "the standard output cannot be written: No space left on device" in done.stderr
+
+
+def test_a_defect_never_looks_like_gaps(two: Path) -> None:
+    program = """
+import sys
+from recorder_sync.cli import gaps, main
+def broken(*_, **__): raise LookupError("oh")
+gaps.run_gaps = broken
+sys.argv = ["recorder-sync", "gaps"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=two, capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert "LookupError: oh" in done.stderr
+    assert "please report" in done.stderr
+
+
 def test_a_reader_that_leaves_early_is_no_error(two: Path) -> None:
     command = f"{sys.executable} -m recorder_sync gaps | head -1"
     done = subprocess.run(

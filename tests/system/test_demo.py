@@ -58,8 +58,12 @@ def test_an_unknown_layout_and_a_used_folder_are_refused(cli: Cli, tmp_path: Pat
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "something").write_text("")
     done = cli("demo", "--keep", "used")
-    assert done.returncode == 7
-    assert "exists already" in done.stderr
+    assert done.returncode == 2
+    assert "exists already; name a new folder" in done.stderr
+    assert "--force" not in done.stderr
+    (tmp_path / "file").write_text("")
+    assert cli("demo", "--keep", "file").returncode == 2
+    assert cli("demo", "--keep", "file/below").returncode == 8
 
 
 def test_counting_pictures_is_right_about_what_was_lost() -> None:
