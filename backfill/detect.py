@@ -15,8 +15,9 @@ from backfill.containers import probe
 from backfill.layouts import Layout, Named, Stamp
 from backfill.layouts.registry import available, layout_class
 from backfill.layouts.zones import resolve, to_local
+from backfill.oddities import MEDIA
 from backfill.storage import STATE_FOLDER
-from schema.errors import LayoutUnknown, NothingToDetect
+from schema.errors import LayoutUnknown, NothingToDetect, PermissionMissing
 from schema.settings import StorageSettings, zone_problem
 from schema.spans import DAY
 
@@ -38,8 +39,6 @@ _ORDER = ("frigate", "mediamtx", "kerberos", "motioneye", "zoneminder", "shinobi
 _CHILDREN = 50
 """Folders looked at below the one that a person names."""
 
-_MEDIA = (".mp4", ".ts", ".mkv", ".m4s", ".avi", ".mov", ".flv", ".webm")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detected:
@@ -53,6 +52,8 @@ class Detected:
     """Files looked at that the layout recognises."""
     others: int
     """Media files looked at that it does not."""
+    other: str
+    """The first of them."""
     zone: str
     notes: tuple[str, ...] = field(default=())
 
@@ -65,6 +66,7 @@ class _Fit(NamedTuple):
     layout: Layout
     read: list[tuple[str, Named]]
     others: int
+    other: str
     also: tuple[str, ...] = ()
     """Layouts that read as much."""
 
@@ -83,16 +85,19 @@ def detect(folder: str, machine_zone: str) -> Detected:
     best: _Fit | None = None
     seen = 0
     broken: dict[str, str] = {}
+    denied: list[str] = []
     for root, usual in _roots(folder):
-        names = list(_media_files(root))
+        names = list(_media_files(root, denied))
         seen = max(seen, len(names))
         fit = _best_fit(root, names, broken)
         # Where a layout's camera may be many folders deep, the folder above `recordings` reads as well.
         if fit and (best is None or len(fit.read) > len(best.read) or (usual and len(fit.read) == len(best.read))):
             best = fit
     if best is None:
+        if not seen and denied:
+            raise PermissionMissing("looking for recordings", f"{denied[0]}: Permission denied")
         if not seen:
-            raise NothingToDetect(folder, f"no files ending in {', '.join(_MEDIA)}")
+            raise NothingToDetect(folder, f"no files ending in {', '.join(MEDIA)}")
         raise LayoutUnknown(folder, f"{seen:,} media files have names that no layout reads")
     zone, notes = _zone(best, machine_zone)
     notes += [f"layout {name!r} reads these names as well" for name in best.also]
@@ -103,8 +108,9 @@ def detect(folder: str, machine_zone: str) -> Detected:
         cameras=tuple(sorted({named.channel for _, named in best.read})),
         files=len(best.read),
         others=best.others,
+        other=best.other,
         zone=zone,
-        notes=(*notes, *broken.values()),
+        notes=(*notes, *broken.values(), *(f"{path} could not be read: Permission denied" for path in denied[:1])),
     )
 
 
@@ -121,10 +127,16 @@ def _best_fit(root: str, names: list[str], broken: dict[str, str]) -> _Fit | Non
         if not read or len(read) < _SHARE * len(names):
             continue
         if best is None or len(read) > len(best.read):
-            best = _Fit(root, name, layout, read, len(names) - len(read))
+            best = _Fit(root, name, layout, read, len(names) - len(read), _first_other(names, read))
         elif len(read) == len(best.read):
             best = best._replace(also=(*best.also, name))
     return best
+
+
+def _first_other(names: list[str], read: list[tuple[str, Named]]) -> str:
+    """Return the first of `names` that is not among those read; empty if there is none."""
+    known = {path for path, _ in read}
+    return next((name for name in names if name not in known), "")
 
 
 def _roots(folder: str) -> Iterator[tuple[str, bool]]:
@@ -139,14 +151,20 @@ def _roots(folder: str) -> Iterator[tuple[str, bool]]:
     yield from ((path, False) for path in below[:_CHILDREN])
 
 
-def _media_files(root: str) -> Iterator[str]:
-    """Yield the relative paths of some media files, the newest names first so that the sample is of today."""
+def _media_files(root: str, denied: list[str]) -> Iterator[str]:
+    """Yield the relative paths of some media files, the newest names first so that the sample is of today.
+
+    `denied` collects the folders that must not be read.
+    """
     count = 0
     pending = [""]
     while pending:
         below = pending.pop()
         try:
             entries = sorted(os.scandir(os.path.join(root, below)), key=lambda entry: entry.name)
+        except PermissionError as error:
+            denied.append(str(error.filename))
+            continue
         except OSError:
             continue
         pending += [
@@ -155,7 +173,7 @@ def _media_files(root: str) -> Iterator[str]:
             if _shown(entry.name) and entry.name != STATE_FOLDER and entry.is_dir(follow_symlinks=False)
         ]
         for entry in reversed(entries):
-            if _shown(entry.name) and entry.name.lower().endswith(_MEDIA) and entry.is_file(follow_symlinks=False):
+            if _shown(entry.name) and entry.name.lower().endswith(MEDIA) and entry.is_file(follow_symlinks=False):
                 yield f"{below}/{entry.name}" if below else entry.name
                 count += 1
                 if count >= _SAMPLE:

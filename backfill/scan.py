@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from backfill.clockcheck import doubt
 from backfill.intake import FolderLook, Intake
+from backfill.oddities import sift
 from backfill.origins import OriginLog
 from backfill.storage import Storage
 from backfill.vanished import DELETED, sort_out
@@ -23,7 +24,7 @@ from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
 from schema.ledger.segments import Folder, FolderChange, Landing
 from schema.moments import human_duration
-from schema.values import Cause, Segment, State
+from schema.values import Cause, Oddity, Segment, State
 
 _BATCH = 4000
 """Segments a transaction: large enough for 50,000 a second, small enough that a stop loses little."""
@@ -130,6 +131,8 @@ class _Scan:
         self._report = ScanReport(storage.title)
         self._batch: list[FolderChange] = []
         self._batched = 0
+        self._odd: list[Oddity] = []
+        self._gone_folders: list[str] = []
         self._kept_folders = 0
         self._lost: list[Segment] = []
         self._appeared: list[Segment] = []
@@ -228,6 +231,7 @@ class _Scan:
             if row is not None:
                 self._lost += self._known_files(row).values()
                 self._lost_folders.append(row.id)
+            self._gone_folders.append(path)
             pending += children.get(path, [])
 
     def _origins(self) -> OriginLog | None:
@@ -265,6 +269,7 @@ class _Scan:
         report.skipped.update(reason for _, reason in look.skipped)
         report.foreign += look.skipped[: _LISTED - len(report.foreign)]
         report.rewritten += look.rewritten
+        self._odd += sift(look.folder, look.skipped)
         for segment in (*look.added, *look.changed):
             if segment.state is State.QUARANTINED:
                 report.quarantined.append((segment.path, segment.reason))
@@ -290,7 +295,9 @@ class _Scan:
                 self._report.repaired += len(self._damaged)
                 self._ledger.segments.remove(connection, self._storage.id, self._damaged)
             self._ledger.segments.apply(connection, self._storage.id, self._batch)
-        self._damaged, self._batch, self._batched = [], [], 0
+            listed = [change.path for change in self._batch] + self._gone_folders
+            self._ledger.oddities.replace(connection, self._storage.id, listed, self._odd)
+        self._damaged, self._batch, self._batched, self._odd, self._gone_folders = [], [], 0, [], []
         self._progress(self._report)
 
     def _settle_vanished(self) -> None:

@@ -16,6 +16,7 @@ from backfill.after import after_fill
 from backfill.digesting import take_fresh
 from backfill.fill import fill
 from backfill.gate import Gate
+from backfill.oddities import sentences, unreadable
 from backfill.peer import FolderPeer
 from backfill.progress import Listener, nobody
 from backfill.scan import Progress, ScanOptions, ScanReport, scan
@@ -27,7 +28,7 @@ from schema.ledger import Ledger
 from schema.moments import parse_moment
 from schema.settings import Settings, load
 from schema.spans import Span
-from schema.values import Cause, FillResult, Plan, Refused
+from schema.values import Cause, FillResult, Oddities, OddKind, Plan, Refused
 
 
 def now() -> int:
@@ -187,7 +188,25 @@ class App:
             if len(names) > 1
         ]
         unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
-        return notes + [f"{title} was never scanned" for title in unseen]
+        return notes + [f"{title} was never scanned" for title in unseen] + self.odd_notes()
+
+    def odd(self, storage: Storage) -> dict[OddKind, Oddities]:
+        """Return what scans of a storage could not read or did not recognise."""
+        with self.ledger.reading() as connection:
+            return self.ledger.oddities.of(connection, storage.id)
+
+    def odd_notes(self, servers: Sequence[str] = ()) -> list[str]:
+        """Return what an operator must know before believing in a loss; of some servers, or of all."""
+        return [
+            sentence
+            for storage in self.site.storages
+            if not servers or storage.server in servers
+            for sentence in sentences(storage.title, self.odd(storage))
+        ]
+
+    def unreadable(self) -> bool:
+        """Tell whether a scan met a folder or file that it could not read."""
+        return any(unreadable(self.odd(storage)) for storage in self.site.storages)
 
 
 @contextmanager

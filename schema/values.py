@@ -131,6 +131,35 @@ class Refusal(StrEnum):
     NO_OUTAGE = "no outage explains it, and the policy fills outages only"
 
 
+class OddKind(IntEnum):
+    """What a scan met and could not take in, although recordings may be in it."""
+
+    FOLDER_UNREADABLE = 0
+    FILE_UNREADABLE = 1
+    UNRECOGNISED = 2
+    """A media file whose name is not the recorder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """What one folder holds of one kind: how many, the first of them, and what the system said."""
+
+    folder: str
+    kind: OddKind
+    number: int
+    example: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Oddities:
+    """What a storage holds of one kind."""
+
+    number: int
+    example: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class FileDigest:
     """Digest of one file and of its chunks. `chunks` is empty when the file is not longer than one chunk."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from rich.text import Text
+
 from backfill.gate import Gate
 from backfill.report import views
 from backfill.report.documents import fill_document, plan_document
@@ -49,8 +51,11 @@ def run(
             said = {str(one.error) for one in scanned if one.error is not None}
             documents, code = _fill(app, found, wanted, as_json, said)
         if as_json:
-            print_document(FillsDocument(generated=iso(now()), fills=documents))
-        return code if code == EXIT_INTERRUPTED else worst(scanned) or code
+            print_document(FillsDocument(generated=iso(now()), fills=documents, notes=app.odd_notes()))
+        else:
+            for note in app.odd_notes():
+                results().print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
+        return code if code == EXIT_INTERRUPTED else worst(app, scanned) or code
 
 
 def _show_plans(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[list[FillDocument], int]:

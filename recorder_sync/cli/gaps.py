@@ -49,8 +49,8 @@ def run_gaps(
         for page in pages:
             width = 110
             write_page(page, "recorder-sync gaps", report(found, lines, refusals, notes, width, Signs()), width)
-        if worst(scanned):
-            return worst(scanned)
+        if trouble := worst(app, scanned):
+            return trouble
         return EXIT_FOUND if any(gap.state in _OPEN for gap in found.gaps) else EXIT_DONE
 
 
@@ -89,7 +89,7 @@ def run_coverage(
             print_document(coverage_document(found))
         else:
             results().print(_spans(found))
-        return worst(scanned)
+        return worst(app, scanned)
 
 
 def _spans(found: Survey) -> Table:

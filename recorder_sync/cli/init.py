@@ -27,6 +27,7 @@ class DetectedDocument(msgspec.Struct, frozen=True, kw_only=True):
     cameras: list[str]
     files: int
     others: int
+    other: str
     notes: list[str]
 
 
@@ -58,6 +59,7 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int
             cameras=list(one.cameras),
             files=one.files,
             others=one.others,
+            other=one.other,
             notes=[*one.notes],
         )
         for name, one in zip(names, found, strict=True)
@@ -141,7 +143,9 @@ def _show(config: Path, documents: list[DetectedDocument]) -> None:
         for note in one.notes:
             console.print(Text(f"note: {one.server}: {note}", style="yellow"))
         if one.others:
-            console.print(Text(f"note: {one.server}: {one.others:,} media files have other names", style="yellow"))
+            what = f"{one.others:,} media files have" if one.others > 1 else "1 media file has"
+            said = f"note: {one.server}: {what} other names and will not be read, such as {one.other}"
+            console.print(Text(said, style="yellow"), soft_wrap=True)
     if len(documents) < 2:
         console.print(Text("note: one server alone has no peer to fill from; name a folder for each", style="yellow"))
     console.print(f"Wrote {config}. Next: recorder-sync gaps", soft_wrap=True)

@@ -80,7 +80,9 @@ def demo(
 
 @app.command(short_help="Write a configuration from folders.")
 def init(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder for each recording server.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER", readable=False, help="One folder for each recording server.")
+    ],
     config: Config = DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration.")] = False,
     json: Json = False,

@@ -50,21 +50,21 @@ def run(
         options = ScanOptions(full=full, accept_loss=accept_loss, adopt=adopt)
         scanned = scan_with_progress(app, options)
         if as_json:
-            print_document(ScansDocument(generated=iso(now()), storages=[_document(one) for one in scanned]))
+            print_document(ScansDocument(generated=iso(now()), storages=[_document(app, one) for one in scanned]))
         else:
-            results().print(_view([one.report for one in scanned if one.report]))
+            results().print(_view([one.report for one in scanned if one.report], app.odd_notes()))
         if watch:
             asyncio.run(_watch(app, polling))
-        return worst(scanned)
+        return worst(app, scanned)
 
 
-def _document(one: Scanned) -> ScanDocument:
+def _document(app: App, one: Scanned) -> ScanDocument:
     if one.report is None:
         return ScanDocument(storage=one.storage.title, error=str(one.error))
-    return scan_document(one.report, one.digested)
+    return scan_document(one.report, app.odd(one.storage), one.digested)
 
 
-def _view(reports: list[ScanReport]) -> RenderableType:
+def _view(reports: list[ScanReport], notes: list[str]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("storage", no_wrap=True)
     for word in ("folders", "listed", "new", "changed", "open", "deleted", "retired", "moved"):
@@ -84,6 +84,7 @@ def _view(reports: list[ScanReport]) -> RenderableType:
     parts: list[RenderableType] = [table]
     for one in reports:
         parts += [Text(f"{one.storage}: {sentence}") for sentence in _sentences(one)]
+    parts += [Text(f"note: {note}", style="yellow") for note in notes]
     return Group(*parts)
 
 

@@ -5,6 +5,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from backfill.scan import ScanOptions, ScanReport
 from recorder_sync.app import App, Scanned
 from recorder_sync.cli.output import complaints, print_error
+from schema.errors import PermissionMissing
 
 
 def scan_with_progress(app: App, options: ScanOptions | None = None, *, quiet: bool = False) -> list[Scanned]:
@@ -29,9 +30,13 @@ def scan_with_progress(app: App, options: ScanOptions | None = None, *, quiet: b
     return scanned
 
 
-def worst(scanned: list[Scanned]) -> int:
-    """Return the exit code of the first storage that could not be scanned, 0 if there is none."""
-    return next((one.error.exit_code for one in scanned if one.error is not None), 0)
+def worst(app: App, scanned: list[Scanned]) -> int:
+    """Return the exit code of the first storage that could not be scanned, or of what could not be read in one, or 0.
+
+    What could not be read counts also where nothing was scanned: the ledger knows of it.
+    """
+    away = next((one.error.exit_code for one in scanned if one.error is not None), 0)
+    return away or (PermissionMissing.exit_code if app.unreadable() else 0)
 
 
 def failures(scanned: list[Scanned], *, in_full: bool) -> list[str]:

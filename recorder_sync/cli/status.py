@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from backfill.oddities import unreadable
 from backfill.report import views
 from backfill.report.documents import outage_document, total_document
 from backfill.report.timeline import Timeline
@@ -21,7 +22,7 @@ from schema.documents import CameraDocument, FillRecordDocument, StatusDocument,
 from schema.errors import EXIT_DONE, EXIT_FOUND
 from schema.moments import clock, human_duration, human_size, iso
 from schema.spans import SECOND
-from schema.values import State
+from schema.values import OddKind, State
 
 _PAGE_WIDTH = 110
 
@@ -72,6 +73,7 @@ def _storage(app: App, storage: Storage) -> StorageDocument:
     with app.ledger.reading() as connection:
         counts = app.ledger.segments.count(connection, storage.id)
     scanned = app.ledger.storage_note(storage.id)[2]
+    odd = app.odd(storage)
     number, size = counts.get(State.SEALED, (0, 0))
     try:
         info = os.statvfs(storage.root)
@@ -89,6 +91,8 @@ def _storage(app: App, storage: Storage) -> StorageDocument:
         quarantined=counts.get(State.QUARANTINED, (0, 0))[0],
         open=counts.get(State.OPEN, (0, 0))[0],
         free=free,
+        unreadable=unreadable(odd),
+        unrecognised=odd[OddKind.UNRECOGNISED].number if OddKind.UNRECOGNISED in odd else 0,
         age_seconds=(now() - scanned) / SECOND if scanned else None,
     )
 

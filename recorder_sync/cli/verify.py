@@ -71,7 +71,7 @@ def run(
         if gate.stopped:
             return EXIT_INTERRUPTED
         left = [one for one in report.damage if one.kind != "foreign" and one.path not in repaired]
-        return worst(scanned) or (EXIT_FOUND if left else EXIT_DONE)
+        return worst(app, scanned) or (EXIT_FOUND if left else EXIT_DONE)
 
 
 def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, cameras: frozenset[str]) -> VerifyReport:

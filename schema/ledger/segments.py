@@ -16,7 +16,7 @@ from schema.ledger.coverage import bucket_of, mark_stale
 from schema.ledger.names import Names, insert_for
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
-from schema.tables import coverage, folders, manifests, segments, storages
+from schema.tables import coverage, folders, manifests, oddities, segments, storages
 from schema.values import FileDigest, Segment, State
 
 _IDS_AT_ONCE = 500
@@ -323,7 +323,7 @@ class SegmentBook:
         """Forget everything known of a storage, before it is read anew."""
         mine = select(segments.c.id).where(segments.c.storage_id == storage_id)
         connection.execute(delete(manifests).where(manifests.c.segment_id.in_(mine)))
-        for table in (coverage, segments, folders):
+        for table in (coverage, segments, folders, oddities):
             connection.execute(delete(table).where(table.c.storage_id == storage_id))
         connection.execute(
             update(storages).where(storages.c.id == storage_id).values(rules="", scanned_us=0, longest_us=0)
