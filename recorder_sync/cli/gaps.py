@@ -13,7 +13,7 @@ from backfill.report.timeline import Timeline, timeline
 from backfill.report.views import Signs
 from backfill.survey import Survey
 from recorder_sync.app import opened
-from recorder_sync.cli.output import print_document, results, signs, write_page
+from recorder_sync.cli.output import PAGE_WIDTH, print_document, results, signs, write_page
 from recorder_sync.cli.scanning import failures, scan_with_progress, worst
 from schema.errors import EXIT_DONE, EXIT_FOUND
 from schema.moments import clock, human_duration
@@ -41,17 +41,19 @@ def run_gaps(
         notes = failures(scanned, in_full=as_json) + app.notes(found)
         lines = timelines_of(found)
         refusals = app.refusals(found.window)
+        if not lines:
+            notes = [app.nothing(found), *notes]
         if as_json:
             print_document(gaps_document(found, lines, refusals, notes))
         else:
             console = results()
             console.print(report(found, lines, refusals, notes, console.width, signs(console)))
         for page in pages:
-            width = 110
-            write_page(page, "recorder-sync gaps", report(found, lines, refusals, notes, width, Signs()), width)
+            write_page(page, "recorder-sync gaps", report(found, lines, refusals, notes, PAGE_WIDTH, Signs()))
         if trouble := worst(app, scanned):
             return trouble
-        return EXIT_FOUND if any(gap.state in _OPEN for gap in found.gaps) else EXIT_DONE
+        missing = any(gap.state in _OPEN for gap in found.gaps)
+        return EXIT_FOUND if missing or app.silent(found) else EXIT_DONE
 
 
 def timelines_of(found: Survey) -> list[Timeline]:
@@ -68,8 +70,9 @@ def report(
     found: Survey, lines: list[Timeline], refusals: list[Refused], notes: list[str], width: int, shown: Signs
 ) -> RenderableType:
     """Return the whole report."""
-    parts: list[RenderableType] = [views.timelines(lines, width, shown), Text()]
+    parts: list[RenderableType] = []
     if lines:
+        parts += [views.timelines(lines, width, shown), Text()]
         parts += [views.totals(lines), Text(), views.gaps(found.gaps, found.window), Text()]
         parts.append(views.outages(found.outages, found.window))
     if refusals:

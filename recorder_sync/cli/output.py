@@ -19,7 +19,8 @@ from backfill.report.documents import encode
 from backfill.report.views import PLAIN, Signs
 from schema.errors import OperatorError, OutputFailed, hint_of
 
-_PAGE_WIDTH = 110
+PAGE_WIDTH = 110
+"""Columns of a report that is written as a page."""
 
 
 @contextlib.contextmanager
@@ -72,7 +73,7 @@ def print_error(error: OperatorError) -> None:
         console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)
 
 
-def write_page(path: Path, title: str, page: RenderableType, width: int = _PAGE_WIDTH) -> None:
+def write_page(path: Path, title: str, page: RenderableType, width: int = PAGE_WIDTH) -> None:
     """Write a report as a page: HTML or SVG by the file's ending."""
     console = Console(
         record=True,

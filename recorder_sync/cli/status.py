@@ -17,14 +17,12 @@ from backfill.storage import Storage
 from backfill.survey import Survey
 from recorder_sync.app import App, now, opened
 from recorder_sync.cli.gaps import timelines_of
-from recorder_sync.cli.output import print_document, results, signs, write_page
+from recorder_sync.cli.output import PAGE_WIDTH, print_document, results, signs, write_page
 from schema.documents import CameraDocument, FillRecordDocument, StatusDocument, StorageDocument
 from schema.errors import EXIT_DONE, EXIT_FOUND
 from schema.moments import clock, human_duration, human_size, iso
 from schema.spans import SECOND
 from schema.values import OddKind, State
-
-_PAGE_WIDTH = 110
 
 
 def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
@@ -39,10 +37,10 @@ def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
             console = results()
             console.print(_view(document, lines, console.width, signs(console)))
         for page in pages:
-            write_page(page, "recorder-sync status", _view(document, lines, _PAGE_WIDTH, Signs()), _PAGE_WIDTH)
+            write_page(page, "recorder-sync status", _view(document, lines, PAGE_WIDTH, Signs()))
         troubled = any(one.fillable or one.lost or one.refused for one in document.cameras)
         away = any(one.state != "present" for one in document.storages)
-        return EXIT_FOUND if troubled or away else EXIT_DONE
+        return EXIT_FOUND if troubled or away or app.silent(found) else EXIT_DONE
 
 
 def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
@@ -65,7 +63,7 @@ def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
             for one in fills
         ],
         outages=[outage_document(one) for one in found.outages],
-        notes=app.notes(found),
+        notes=[*([] if lines else [app.nothing(found)]), *app.notes(found)],
     )
 
 
@@ -115,9 +113,9 @@ def _camera(found: Survey, line: Timeline) -> CameraDocument:
 
 
 def _view(document: StatusDocument, lines: list[Timeline], width: int, shown: Signs) -> RenderableType:
-    parts: list[RenderableType] = [_storages(document), Text(), views.timelines(lines, width, shown)]
+    parts: list[RenderableType] = [_storages(document)]
     if lines:
-        parts += [Text(), _cameras(document)]
+        parts += [Text(), views.timelines(lines, width, shown), Text(), _cameras(document)]
     parts += [Text(sentence) for sentence in _fills(document)]
     parts += [Text(f"note: {note}", style="yellow") for note in document.notes]
     return Group(*parts)

@@ -73,7 +73,7 @@ def test_from_gaps_to_filled(cli: Cli, two: Path) -> None:
 def test_lost_time_alone_keeps_the_exit_status_at_one_and_since_leaves_it_out(cli: Cli, two: Path) -> None:
     cli("fill")
     assert cli("gaps").returncode == 1
-    assert cli("gaps", "--since", "2026-11-22T12:05:00Z").returncode == 0
+    assert cli("gaps", "--since", "2026-11-22T12:05:00Z", "--until", "2026-11-22T12:10:00Z").returncode == 0
 
 
 def test_coverage_lists_own_and_filled_spans(cli: Cli, two: Path) -> None:
@@ -90,7 +90,11 @@ def test_coverage_lists_own_and_filled_spans(cli: Cli, two: Path) -> None:
 
 def test_status_needs_no_scan_and_tells_what_is_open(cli: Cli, two: Path) -> None:
     unseen = cli("status", "--json")
-    assert decoded(unseen, documents.StatusDocument).notes == ["a/main was never scanned", "b/main was never scanned"]
+    assert decoded(unseen, documents.StatusDocument).notes == [
+        "No recordings are known yet: no storage was ever scanned. Run 'recorder-sync scan'.",
+        "a/main was never scanned",
+        "b/main was never scanned",
+    ]
     cli("scan")
     status = cli("status", "--json")
     assert status.returncode == 1
@@ -198,6 +202,8 @@ def test_without_a_configuration_it_says_how_to_get_one(cli: Cli) -> None:
     ("arguments", "code", "said"),
     [
         (("gaps", "--since", "yesteryear"), 2, "'yesteryear' is not a time"),
+        (("gaps", "--since", "2036-11-22"), 2, "2036-11-22 is in the future"),
+        (("gaps", "--since", "1h", "--until", "2h"), 2, "1h is not before 2h"),
         (("gaps", "--camera", "frnt"), 4, "known: front"),
         (("gaps", "--server", "c"), 4, "known: a, b"),
         (("fill", "--server", "c"), 4, "known: a, b"),
