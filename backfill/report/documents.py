@@ -28,9 +28,10 @@ from schema.spans import SECOND, clip
 from schema.values import FillResult, Gap, Oddities, OddKind, Outage, Plan, Refused, Task
 
 
-def encode(document: msgspec.Struct) -> str:
-    """Return a document as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+def encode(document: msgspec.Struct, *, indented: bool) -> str:
+    """Return a document as JSON, on one line unless it is `indented`."""
+    text = msgspec.json.encode(document)
+    return (msgspec.json.format(text, indent=2) if indented else text).decode()
 
 
 def outage_document(outage: Outage) -> OutageDocument:

@@ -63,8 +63,8 @@ def _show_plans(app: App, found: Survey, servers: list[str], as_json: bool) -> t
     if not as_json:
         for server, planned in plans:
             results().print(views.plan(server, planned))
-    something = any(planned.tasks or planned.refused for _, planned in plans)
-    return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if something else EXIT_DONE
+    refused = any(planned.refused for _, planned in plans)
+    return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if refused else EXIT_DONE
 
 
 def _fill(app: App, found: Survey, servers: list[str], as_json: bool, said: set[str]) -> tuple[list[FillDocument], int]:

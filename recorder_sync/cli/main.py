@@ -206,7 +206,7 @@ def fill(
     """Fetch what a server lacks and its peer has: verified, durable, never replacing anything.
 
     Interrupted at any moment, the next run continues. With --since also from before a server's first recording.
-    Exit status 1 if something was refused.
+    Exit status 1 if something was refused, or with --dry-run would be.
     """
     from recorder_sync.cli.fill import run
 

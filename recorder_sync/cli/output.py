@@ -59,9 +59,9 @@ def signs(console: Console) -> Signs:
 
 
 def print_document(document: msgspec.Struct) -> None:
-    """Print the one document of a command with `--json`."""
+    """Print the one document of a command with `--json`: laid out for a person, on one line for a program."""
     with writing_to("the standard output"):
-        sys.stdout.write(encode(document) + "\n")
+        sys.stdout.write(encode(document, indented=sys.stdout.isatty()) + "\n")
 
 
 def print_error(error: OperatorError) -> None:

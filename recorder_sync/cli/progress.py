@@ -25,8 +25,9 @@ class FillProgress:
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),
-            console=complaints(),
+            console=(console := complaints()),
             transient=True,
+            disable=not console.is_terminal,  # elsewhere it would leave empty lines
         )
         self._segments: dict[str, TaskID] = {}
         self._total: TaskID | None = None

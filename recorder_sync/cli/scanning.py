@@ -8,7 +8,7 @@ from recorder_sync.cli.output import complaints, print_error
 from schema.errors import PermissionMissing
 
 
-def scan_with_progress(app: App, options: ScanOptions | None = None, *, quiet: bool = False) -> list[Scanned]:
+def scan_with_progress(app: App, options: ScanOptions | None = None) -> list[Scanned]:
     """Scan every storage, showing how far it is; errors of single storages are said and returned as values."""
     columns = (
         SpinnerColumn(),
@@ -17,7 +17,8 @@ def scan_with_progress(app: App, options: ScanOptions | None = None, *, quiet: b
         TextColumn("{task.fields[files]:,} new or changed"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=complaints(), transient=True, disable=quiet) as bars:
+    console = complaints()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("scan", total=None, storage="", files=0)
 
         def tell(report: ScanReport) -> None:

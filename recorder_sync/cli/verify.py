@@ -76,7 +76,8 @@ def run(
 
 def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, cameras: frozenset[str]) -> VerifyReport:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=complaints(), transient=True) as bars:
+    console = complaints()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("verifying", total=None)
 
         def tell(segment: Segment, so_far: VerifyReport) -> None:

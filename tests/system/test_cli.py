@@ -55,7 +55,7 @@ def test_from_gaps_to_filled(cli: Cli, two: Path) -> None:
         ("b", "lost", 30.0),
     }
     planned = cli("fill", "--dry-run", "--json")
-    assert planned.returncode == 1
+    assert planned.returncode == 0, "nothing is refused"
     assert not list((two / "a").rglob("*.part"))
     filled = cli("fill", "--json")
     assert filled.returncode == 0
@@ -134,6 +134,14 @@ def test_results_go_to_stdout_and_nothing_else(cli: Cli, two: Path) -> None:
     assert "\x1b" not in done.stdout
     assert "scanning" not in done.stdout
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
+
+
+def test_without_a_terminal_json_is_one_line_and_stderr_is_silent(cli: Cli, two: Path) -> None:
+    for command in (["scan"], ["gaps"], ["fill", "--dry-run"], ["fill"], ["verify"], ["status"]):
+        done = cli(*command, "--json")
+        assert done.stdout.count("\n") == 1, command
+        assert json.loads(done.stdout)
+        assert done.stderr == "", command
 
 
 def test_verify_finds_rot_in_the_recorders_own_file_and_does_not_touch_it(cli: Cli, two: Path) -> None:
