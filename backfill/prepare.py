@@ -6,6 +6,7 @@ others from it.
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from backfill.plan import refuse, within_space
 from backfill.site import Site
@@ -20,6 +21,7 @@ from schema.errors import (
     StorageSwapped,
 )
 from schema.ledger import Ledger
+from schema.moments import human_size
 from schema.values import Plan, Refusal, Refused, Task
 
 _NOT_NOW = (AlreadyRunning, PermissionMissing, StagingUnusable, StorageAway, StorageSwapped)
@@ -85,9 +87,12 @@ def fitting(
     for storage_id, staging in stagings.items():
         mine = [task for task in tasks if task.storage_id == storage_id and task.source.storage_id not in away]
         here = sum(staging.held(task) for task in mine)  # of an earlier run: needs no space any more
-        fits, rest = within_space(mine, staging.free() + here - site.settings.fill.reserve)
+        free, reserve = staging.free(), site.settings.fill.reserve
+        fits, rest = within_space(mine, free + here - reserve)
         kept.update(id(task) for task in fits)
-        left_out += rest
+        need = sum(task.source.size for task in mine) - here
+        figures = f"{human_size(free)} free, {human_size(reserve)} in reserve, {human_size(need)} needed"
+        left_out += [replace(one, detail=f"{site.storage(storage_id).root}: {figures}") for one in rest]
     return [task for task in tasks if id(task) in kept], left_out
 
 

@@ -295,6 +295,7 @@ def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task 
             path=segment.path,
             why=where[0],
             detail=where[1],
+            size=segment.size,
         )
     storage, path = where
     return Task(server=server, peer=source.peer, source=segment, storage_id=storage.id, path=path, new=new)

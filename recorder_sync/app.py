@@ -128,10 +128,17 @@ class App:
             if error.exit_code in range(10, 20):
                 return Scanned(storage, None, error)
             raise
+        self._settle_refusals(storage.server)
         digested = 0
         if digesting is not None and self.settings.scan.digests == "sealed":
             digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, digesting)
         return Scanned(storage, report, digested=digested)
+
+    def _settle_refusals(self, server: str) -> None:
+        """Drop what was refused because of a peer that is there again: all of its storages were scanned since."""
+        oldest = min(self.ledger.storage_note(one.id)[2] for one in self.site.storages if one.server == server)
+        with self.ledger.writing() as connection:
+            self.ledger.history.looked_again(connection, server, oldest)
 
     def forget(self) -> None:
         """Forget every segment, so that the next scan reads the storages anew. Digests of filled files come back."""

@@ -60,6 +60,7 @@ class RefusalDocument(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     why: str
     reason: str
+    size: int = 0
 
 
 class TotalDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +252,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     fills: list[FillRecordDocument]
     outages: list[OutageDocument]
     notes: list[str]
+    refusals: int = 0
 
 
 class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,6 +172,7 @@ refusals = Table(
     Column("end_us", BigInteger, nullable=False),
     Column("why", String(32), nullable=False),
     Column("detail", String(1024), nullable=False, server_default=""),
+    Column("size", BigInteger, nullable=False, server_default=text("0")),
     Column("at_us", BigInteger, nullable=False),
     UniqueConstraint("server_id", "peer_id", "path"),
 )

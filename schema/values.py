@@ -227,6 +227,7 @@ class Refused:
     path: str
     why: Refusal
     detail: str = ""
+    size: int = 0
 
     @property
     def sentence(self) -> str:

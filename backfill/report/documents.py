@@ -74,6 +74,7 @@ def refusal_document(refused: Refused) -> RefusalDocument:
         path=refused.path,
         why=refused.why.name.lower().replace("_", "-"),
         reason=refused.sentence,
+        size=refused.size,
     )
 
 

@@ -151,6 +151,7 @@ def upgrade() -> None:
         sa.Column("end_us", sa.BigInteger, nullable=False),
         sa.Column("why", sa.String(32), nullable=False),
         sa.Column("detail", sa.String(1024), nullable=False, server_default=""),
+        sa.Column("size", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("at_us", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_refusals"),
         sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name="fk_refusals_server_id_servers"),
