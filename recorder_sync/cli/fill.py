@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.text import Text
 
 from backfill.gate import Gate
-from backfill.report import views
+from backfill.report import refused, views
 from backfill.report.documents import fill_document, plan_document
 from backfill.survey import Survey
 from recorder_sync.app import App, now, opened
@@ -63,8 +63,8 @@ def _show_plans(app: App, found: Survey, servers: list[str], as_json: bool) -> t
     if not as_json:
         for server, planned in plans:
             results().print(views.plan(server, planned))
-    refused = any(planned.refused for _, planned in plans)
-    return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if refused else EXIT_DONE
+    left_out = any(planned.refused for _, planned in plans)
+    return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if left_out else EXIT_DONE
 
 
 def _fill(app: App, found: Survey, servers: list[str], as_json: bool, said: set[str]) -> tuple[list[FillDocument], int]:
@@ -97,6 +97,6 @@ def _show(server: str, result: FillResult) -> None:
     console = results()
     console.print(views.result(server, result), soft_wrap=True)
     if result.refused:
-        console.print(views.refusals(result.refused))
+        console.print(refused.refusals(result.refused))
     for note in result.notes:
         console.print(note, soft_wrap=True)

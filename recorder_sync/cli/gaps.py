@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from backfill.report import views
+from backfill.report import refused, views
 from backfill.report.documents import coverage_document, gaps_document
+from backfill.report.grid import Grid, Kind
 from backfill.report.timeline import Timeline, timeline
 from backfill.report.views import Signs
 from backfill.survey import Survey
@@ -76,7 +75,7 @@ def report(
         parts += [views.totals(lines), Text(), views.gaps(found.gaps, found.window), Text()]
         parts.append(views.outages(found.outages, found.window))
     if refusals:
-        parts += [Text(), views.refusals(refusals)]
+        parts += [Text(), refused.refusals(refusals)]
     parts += [Text(f"note: {note}", style="yellow") for note in notes]
     return Group(*parts)
 
@@ -95,12 +94,17 @@ def run_coverage(
         return worst(app, scanned)
 
 
-def _spans(found: Survey) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("camera", "server", "from (UTC)", "to (UTC)"):
-        table.add_column(word)
-    table.add_column("length", justify="right")
-    table.add_column("origin")
+def _spans(found: Survey) -> Grid:
+    table = Grid(
+        [
+            ("camera", Kind.NAME),
+            ("server", Kind.NAME),
+            ("from (UTC)", Kind.PLAIN),
+            ("to (UTC)", Kind.PLAIN),
+            ("length", Kind.AMOUNT),
+            ("origin", Kind.TEXT),
+        ]
+    )
     for camera, by_server in found.coverage.items():
         for server, one in by_server.items():
             spans = [(span, "own") for span in clip(one.own, found.window)]
@@ -108,5 +112,5 @@ def _spans(found: Survey) -> Table:
                 spans += [(span, f"from {origin}") for span in clip(filled, found.window)]
             for span, origin in sorted(spans):
                 length = human_duration(span.length)
-                table.add_row(camera, server, clock(span.start)[:-1], clock(span.end)[:-1], length, origin)
+                table.add(camera, server, clock(span.start)[:-1], clock(span.end)[:-1], length, origin)
     return table

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 
 import msgspec
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from backfill.detect import Detected, detect
+from backfill.report.grid import Grid, Kind
 from recorder_sync.cli.output import print_document, results, writing_to
 from schema.errors import FileExistsAlready
 from schema.settings import parse, zone_problem
@@ -131,13 +130,17 @@ def configuration(names: list[str], found: list[Detected]) -> str:
 
 def _show(config: Path, documents: list[DetectedDocument]) -> None:
     console = results()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("server", "layout", "zone"):
-        table.add_column(word, no_wrap=True)
-    table.add_column("cameras", overflow="fold")
-    table.add_column("root", overflow="fold")
+    table = Grid(
+        [
+            ("server", Kind.NAME),
+            ("layout", Kind.PLAIN),
+            ("zone", Kind.PLAIN),
+            ("cameras", Kind.TEXT),
+            ("root", Kind.TEXT),
+        ]
+    )
     for one in documents:
-        table.add_row(one.server, one.layout, one.zone, ", ".join(one.cameras), one.root)
+        table.add(one.server, one.layout, one.zone, ", ".join(one.cameras), one.root)
     console.print(table)
     for one in documents:
         for note in one.notes:

@@ -4,13 +4,12 @@ import asyncio
 import signal
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from backfill.gate import Gate
 from backfill.report.documents import scan_document
+from backfill.report.grid import Grid, Kind
 from backfill.scan import ScanOptions, ScanReport
 from backfill.storage import Storage
 from backfill.watch import Watch
@@ -65,10 +64,8 @@ def _document(app: App, one: Scanned) -> ScanDocument:
 
 
 def _view(reports: list[ScanReport], notes: list[str]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("storage", no_wrap=True)
-    for word in ("folders", "listed", "new", "changed", "open", "deleted", "retired", "moved"):
-        table.add_column(word, justify="right")
+    words = ("folders", "listed", "new", "changed", "open", "deleted", "retired", "moved")
+    table = Grid([("storage", Kind.NAME), *((word, Kind.AMOUNT) for word in words)])
     for one in reports:
         numbers = (
             one.folders,
@@ -80,7 +77,7 @@ def _view(reports: list[ScanReport], notes: list[str]) -> RenderableType:
             one.retired,
             one.moved,
         )
-        table.add_row(one.storage, *(f"{number:,}" if number else "-" for number in numbers))
+        table.add(one.storage, *(f"{number:,}" if number else "-" for number in numbers))
     parts: list[RenderableType] = [table]
     for one in reports:
         parts += [Text(f"{one.storage}: {sentence}") for sentence in _sentences(one)]

@@ -3,14 +3,13 @@
 import os
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from backfill.oddities import unreadable
 from backfill.report import views
 from backfill.report.documents import outage_document, total_document
+from backfill.report.grid import Grid, Kind
 from backfill.report.timeline import Timeline
 from backfill.report.views import Signs
 from backfill.storage import Storage
@@ -46,6 +45,7 @@ def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
 def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
     with app.ledger.reading() as connection:
         fills = app.ledger.history.last_fills(connection)
+        refusals = app.ledger.history.refusal_count(connection)
     return StatusDocument(
         generated=iso(found.question.now),
         ledger=app.ledger.address,
@@ -63,6 +63,7 @@ def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
             for one in fills
         ],
         outages=[outage_document(one) for one in found.outages],
+        refusals=refusals,
         notes=[*([] if lines else [app.nothing(found)]), *app.notes(found)],
     )
 
@@ -116,21 +117,28 @@ def _view(document: StatusDocument, lines: list[Timeline], width: int, shown: Si
     parts: list[RenderableType] = [_storages(document)]
     if lines:
         parts += [Text(), views.timelines(lines, width, shown), Text(), _cameras(document)]
+    parts.append(Text())
     parts += [Text(sentence) for sentence in _fills(document)]
+    if document.refusals:
+        one = views.number(document.refusals, "segment")
+        parts.append(Text(f"{one} could not be brought over; 'recorder-sync gaps' says why", style="magenta"))
     parts += [Text(f"note: {note}", style="yellow") for note in document.notes]
     return Group(*parts)
 
 
-def _storages(document: StatusDocument) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("storage", no_wrap=True)
-    table.add_column("layout")
-    table.add_column("state")
-    for word in ("segments", "size", "odd", "free", "scanned"):
-        table.add_column(word, justify="right", no_wrap=True)
+def _storages(document: StatusDocument) -> Grid:
+    words = ("segments", "size", "odd", "free", "scanned")
+    table = Grid(
+        [
+            ("storage", Kind.NAME),
+            ("layout", Kind.PLAIN),
+            ("state", Kind.PLAIN),
+            *((word, Kind.AMOUNT) for word in words),
+        ]
+    )
     for one in document.storages:
         scanned = "never" if one.age_seconds is None else f"{human_duration(round(one.age_seconds * SECOND))} ago"
-        table.add_row(
+        table.add(
             f"{one.server}/{one.storage}",
             one.layout,
             Text(one.state, style="" if one.state == "present" else "red"),
@@ -143,26 +151,27 @@ def _storages(document: StatusDocument) -> Table:
     return table
 
 
-def _cameras(document: StatusDocument) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("camera")
-    table.add_column("server", no_wrap=True)
-    table.add_column("newest own", no_wrap=True)
-    for word in ("fillable", "lost", "refused", "filled"):
-        table.add_column(word, justify="right", no_wrap=True)
+def _cameras(document: StatusDocument) -> Grid:
+    words = ("newest own", "fillable", "lost", "refused", "filled")
+    table = Grid([("camera", Kind.NAME), ("server", Kind.NAME), *((word, Kind.AMOUNT) for word in words)])
     for one in document.cameras:
         age = "-" if one.silent_seconds is None else f"{human_duration(round(one.silent_seconds * SECOND))} ago"
         amounts = (one.fillable, one.lost, one.refused, one.filled)
         shown = [human_duration(round(amount * SECOND)) if amount else "-" for amount in amounts]
-        table.add_row(one.camera, one.server, age, *shown)
+        table.add(one.camera, one.server, age, *shown)
     return table
 
 
 def _fills(document: StatusDocument) -> list[str]:
     said = []
+    later: set[str] = set()
     for one in document.fills:
         when = clock_of(one.started)
-        end = "was killed or is running" if one.ended is None else f"{one.landed:,} segments, {human_size(one.sent)}"
+        if one.ended is not None:
+            end = f"{views.number(one.landed, 'segment')}, {human_size(one.sent)}"
+        else:  # two fills of one server exclude each other
+            end = "was killed" if one.server in later else "was killed or is running"
+        later.add(one.server)
         said.append(f"fill of {one.server} at {when}: {end}{'; ' + one.stopped if one.stopped else ''}")
     return said
 

@@ -1,13 +1,14 @@
 """`recorder-sync verify`: are the recordings still what they were; fetch damaged copies again; export digests."""
 
+import re
 from pathlib import Path
 
-from rich import box
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from backfill.gate import Gate
+from backfill.report.grid import Grid, Kind
+from backfill.report.views import number
 from backfill.scan import ScanOptions
 from backfill.storage import Storage
 from backfill.verify import Damage, VerifyReport, export, from_scan, set_aside, verify
@@ -24,6 +25,9 @@ from schema.spans import SECOND, Span
 from schema.values import Segment
 
 _ROWS = 40
+
+_DIGESTS = re.compile(": [0-9a-f]{32} instead of [0-9a-f]{32}")
+"""What a person cannot compare; `--json` has it."""
 
 
 def run(
@@ -165,18 +169,16 @@ def _damage(one: Damage, repaired: set[str]) -> DamageDocument:
 def _show(report: VerifyReport, repaired: set[str]) -> None:
     console = results()
     console.print(
-        f"{report.read:,} segments read, {human_size(report.size)} in"
+        f"{number(report.read, 'segment')} read, {human_size(report.size)} in"
         f" {human_duration(round(report.seconds * SECOND))}; {report.first_digests:,} got their first digest"
     )
     if not report.damage:
         console.print(Text("No damage found.", style="green"))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("storage", "what", "path", "detail"):
-        table.add_column(word, overflow="fold")
+    table = Grid([("storage", Kind.NAME), ("what", Kind.PLAIN), ("path", Kind.TEXT), ("detail", Kind.TEXT)])
     for one in report.damage[:_ROWS]:
         what = f"{one.kind}, repaired" if one.path in repaired else one.kind
-        table.add_row(one.storage.title, what, one.path, one.detail)
+        table.add(one.storage.title, what, one.path, _DIGESTS.sub("", one.detail))
     console.print(table)
     if len(report.damage) > _ROWS:
         console.print(f"... and {len(report.damage) - _ROWS:,} more; --json lists all")

@@ -5,6 +5,7 @@ What must hold: stdout holds results and nothing else, an error is one sentence 
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -263,7 +264,12 @@ def test_a_storage_that_is_away_does_not_hide_the_others(cli: Cli, two: Path) ->
     assert filled.returncode == 10
     refusals = decoded(filled, documents.FillsDocument).fills[0].refusals
     assert {one.why for one in refusals} == {"source-away"}
+    assert decoded(cli("status", "--json"), documents.StatusDocument).refusals == len(refusals)
+    assert f"{len(refusals)} segments could not be brought over" in cli("status").stdout
     (two / "elsewhere").rename(two / "b")
+    back = decoded(cli("gaps", "--json"), documents.GapsDocument)
+    assert {gap.state for gap in back.gaps} == {"fillable", "lost"}, "what refused it is over"
+    assert back.refusals == []
     assert cli("fill").returncode == 0
     outages = decoded(cli("gaps", "--json"), documents.GapsDocument).outages
     assert [(one.server, one.cause, one.end is None) for one in outages if one.cause == "storage away"] == [
@@ -282,6 +288,16 @@ def test_the_error_of_a_storage_is_said_once(cli: Cli, two: Path) -> None:
     refusals = decoded(cli("gaps", "--json"), documents.GapsDocument).refusals
     assert {one.why for one in refusals} == {"source-swapped"}
     assert not list((two / "a").rglob(make.frigate_path("front", make.T0 + 70 * 1_000_000)))
+
+
+def test_what_the_reserve_refuses_comes_with_figures_and_advice(cli: Cli, two: Path) -> None:
+    config = two / "recorder-sync.toml"
+    config.write_text(config.read_text().replace('reserve = "1 MB"', 'reserve = "900 TB"'))
+    [refused, *_] = decoded(cli("fill", "--json"), documents.FillsDocument).fills[0].refusals
+    assert refused.size > 0
+    assert re.search(r"/a/recordings: [\d.]+ [MGT]B free, 900\.0 TB in reserve, [\d.]+ kB needed", refused.reason)
+    said = " ".join(cli("gaps").stdout.split())
+    assert "lower fill.reserve" in said
 
 
 def test_ctrl_c_stops_a_fill_and_the_next_continues(two: Path, cli: Cli) -> None:
