@@ -138,7 +138,10 @@ class PermissionMissing(OperatorError):
     """not permitted: {0}: {1}"""
 
     exit_code = 15
-    hint = "give the user that runs recorder-sync read access to recordings and write access where it fills"
+    hint = (
+        "give the user that runs recorder-sync read access to recordings, and write access where it fills and to its"
+        " ledger"
+    )
 
 
 class SourceGone(OperatorError):

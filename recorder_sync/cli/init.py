@@ -12,7 +12,7 @@ from rich.text import Text
 from backfill.detect import Detected, detect
 from backfill.report.grid import Grid, Kind
 from recorder_sync.cli.output import print_document, results, writing_to
-from schema.errors import FileExistsAlready
+from schema.errors import FileExistsAlready, UsageInvalid
 from schema.settings import parse, zone_problem
 
 
@@ -41,6 +41,9 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int
     """Detect and write; returns the exit code."""
     if config.exists() and not force:
         raise FileExistsAlready(config)
+    for number, folder in enumerate(folders):
+        if os.path.realpath(folder) in map(os.path.realpath, folders[:number]):
+            raise UsageInvalid("FOLDER", f"{folder} is the same folder twice; name one folder for each server")
     zone = machine_zone()
     found = [detect(str(folder), zone) for folder in folders]
     names = server_names(folders)

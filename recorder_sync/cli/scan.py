@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from backfill.gate import Gate
+from backfill.report import views
 from backfill.report.documents import scan_document
 from backfill.report.grid import Grid, Kind
 from backfill.scan import ScanOptions, ScanReport
@@ -94,7 +95,7 @@ def _sentences(report: ScanReport) -> list[str]:
         example = next(path for path, why in report.foreign if why == reason)
         said.append(f"{number:,} not taken in: {reason}, such as {example}")
     if report.uncertain:
-        said.append(f"{report.uncertain:,} segments have an uncertain local time and count for nothing")
+        said.append(f"of uncertain local time, and so counted for nothing: {views.number(report.uncertain, 'segment')}")
     if report.repaired:
         said.append(f"damaged rows of the ledger, read anew from the storage: {report.repaired:,}")
     if report.rewritten:

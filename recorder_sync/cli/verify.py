@@ -87,7 +87,7 @@ def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, ca
         def tell(segment: Segment, so_far: VerifyReport) -> None:
             bars.update(
                 task,
-                description=f"verifying: {so_far.read:,} segments, {human_size(so_far.size)} read;"
+                description=f"verifying: {number(so_far.read, 'segment')}, {human_size(so_far.size)} read;"
                 f" {len(so_far.damage)} damaged; {segment.camera}",
             )
 
@@ -134,8 +134,10 @@ def _export(app: App, storages: list[Storage], folder: Path) -> int:
         with writing_to(path):
             written, missing = export(app.ledger, storage, str(path))
         missing_any = missing_any or missing > 0
-        rest = f"; {missing:,} segments have no digest yet, 'recorder-sync verify' takes them" if missing else ""
-        results().print(f"{written:,} digests: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True)
+        rest = f"; without a digest: {number(missing, 'segment')}; 'recorder-sync verify' takes them" if missing else ""
+        results().print(
+            f"{number(written, 'digest')}: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True
+        )
     return EXIT_FOUND if missing_any else EXIT_DONE
 
 

@@ -218,6 +218,7 @@ def test_without_a_configuration_it_says_how_to_get_one(cli: Cli) -> None:
         (("fill", "--server", "c"), 4, "known: a, b"),
         (("fill", "--bandwidth", "fast"), 2, "'fast' is not a rate"),
         (("verify", "--rate", "0 MB/s"), 2, "is not a rate"),
+        (("verify", "--rate", "-3 MB/s"), 2, "'-3 MB/s' is not a rate"),
         (("gaps", "--colour"), 2, "No such option"),
     ],
 )
@@ -250,6 +251,35 @@ def test_init_says_when_there_is_nothing_to_recognise(cli: Cli, tmp_path: Path) 
     done = cli("init", "odd")
     assert done.returncode == 5
     assert not (tmp_path / "recorder-sync.toml").exists()
+
+
+def test_init_refuses_one_folder_twice(cli: Cli, two: Path) -> None:
+    (two / "again").symlink_to("a")
+    for second in ("a", "./a", "again"):
+        done = cli("init", "a", second, "-c", "other.toml")
+        assert done.returncode == 2
+        assert "the same folder twice" in done.stderr
+
+
+def test_a_database_that_is_not_supported_is_said(cli: Cli, two: Path) -> None:
+    config = two / "recorder-sync.toml"
+    config.write_text(config.read_text().replace('"ledger.db"', '"mysql://db/ledger"'))
+    done = cli("gaps")
+    assert done.returncode == 42
+    assert "only a file (SQLite) and postgresql+psycopg:// are supported" in done.stderr
+
+
+def test_a_killed_fill_is_told_from_one_that_runs_by_what_came_after(cli: Cli, two: Path) -> None:
+    from schema.ledger import Ledger
+
+    cli("scan")
+    with Ledger.open(f"sqlite:///{two}/ledger.db") as ledger, ledger.writing() as connection:
+        ledger.history.fill_began(connection, "a", make.T0)
+    assert "was killed or is running" in cli("status").stdout
+    cli("fill")
+    said = cli("status").stdout
+    assert "was killed" in said
+    assert "is running" not in said
 
 
 def test_a_storage_that_is_away_does_not_hide_the_others(cli: Cli, two: Path) -> None:

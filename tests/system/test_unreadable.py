@@ -115,3 +115,14 @@ def test_files_with_foreign_names_stay_known_after_the_scan_that_met_them(run: R
     assert "1 media file is not read" in plain(run("status").stdout)
     init = json.loads(run("init", "a", "b", "-c", "other.toml", "--json").stdout)
     assert [one["other"] for one in init["servers"]] == ["", "2026-11-22/12/front/two.mp4"]
+
+
+def test_a_ledger_that_may_not_be_written_is_named_with_its_file(run: Run, closed: Path, tmp_path: Path) -> None:
+    closed.chmod(0o755)
+    run("scan")
+    ledger = tmp_path / "ledger.db"
+    ledger.chmod(0o444)
+    done = run("scan")
+    assert done.returncode == 15
+    assert str(ledger) in done.stderr
+    assert "database server" not in done.stderr
