@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from backfill.layouts import Layout, Named
 from backfill.layouts.registry import available, layout_class
-from backfill.sampling import MEDIA, sample
+from backfill.oddities import MEDIA
+from backfill.sampling import sample
 from backfill.whichzone import disagreement, zone_of
-from schema.errors import LayoutUnknown, NothingToDetect
+from schema.errors import LayoutUnknown, NothingToDetect, PermissionMissing
 from schema.settings import StorageSettings
 
 _SHARE = 0.5
@@ -43,6 +44,8 @@ class Detected:
     """Files looked at that the layout recognises."""
     others: int
     """Media files looked at that it does not."""
+    other: str
+    """The first of them."""
     zone: str
     hint: str = ""
     """Configuration that a storage of this layout wants and that nobody can guess."""
@@ -57,6 +60,7 @@ class _Fit(NamedTuple):
     layout: Layout
     read: list[tuple[str, Named]]
     others: int
+    other: str
     also: tuple[str, ...] = ()
     """Layouts that read as much."""
 
@@ -81,6 +85,8 @@ def detect(folder: str, machine_zone: str, zone: str | None = None) -> Detected:
             found.look(root)
     best = found.best
     if best is None:
+        if not found.seen and found.denied:
+            raise PermissionMissing("looking for recordings", f"{found.denied[0]}: Permission denied")
         if not found.seen:
             raise NothingToDetect(folder, f"no files ending in {', '.join(MEDIA)}")
         raise LayoutUnknown(folder, f"{found.seen:,} media files have names that no layout reads")
@@ -99,9 +105,14 @@ def detect(folder: str, machine_zone: str, zone: str | None = None) -> Detected:
         cameras=tuple(sorted({named.channel for _, named in best.read})),
         files=len(best.read),
         others=best.others,
+        other=best.other,
         zone=zone,
         hint=best.layout.traits.hint,
-        notes=(*notes, *found.broken.values()),
+        notes=(
+            *notes,
+            *found.broken.values(),
+            *(f"{path} could not be read: Permission denied" for path in found.denied[:1]),
+        ),
     )
 
 
@@ -114,10 +125,14 @@ class _Search:
         """Media files in the folder that has most of them."""
         self.broken: dict[str, str] = {}
         """Layouts that could not be tried, with the reason."""
+        self.denied: list[str] = []
+        """Folders that may not be read."""
 
     def look(self, root: str) -> None:
         """Look at what lies below `root`."""
-        names = sample(root).files
+        found = sample(root)
+        names = found.files
+        self.denied += found.denied
         self.seen = max(self.seen, len(names))
         fit = _best_fit(root, names, self.broken)
         if fit is not None and (self.best is None or _better(fit, self.best)):
@@ -150,10 +165,16 @@ def _best_fit(root: str, names: list[str], broken: dict[str, str]) -> _Fit | Non
         if not read or len(read) < _SHARE * len(names):
             continue
         if best is None or len(read) > len(best.read):
-            best = _Fit(root, name, layout, read, len(names) - len(read))
+            best = _Fit(root, name, layout, read, len(names) - len(read), _first_other(names, read))
         elif len(read) == len(best.read):
             best = best._replace(also=(*best.also, name))
     return best
+
+
+def _first_other(names: list[str], read: list[tuple[str, Named]]) -> str:
+    """Return the first of `names` that is not among those read; empty if there is none."""
+    known = {path for path, _ in read}
+    return next((name for name in names if name not in known), "")
 
 
 def _usual(folder: str) -> Iterator[str]:

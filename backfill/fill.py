@@ -102,7 +102,7 @@ async def fill(
         if not plan.tasks and not plan.refused:
             return FillResult()
         reserve = Reserve(stagings, site.settings.fill.reserve)
-        tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings, reserve)
+        tasks, left_out = await asyncio.to_thread(fitting, plan, site, ledger, stagings, reserve)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
         run = _Run(site, peers, stagings, reserve, gate, Meter(listener), Lander(ledger, now), make_room)
         listener(FillStarted(server, plan))

@@ -98,23 +98,34 @@ def _idle(storage: Storage, site: Site, ledger: Ledger, held: contextlib.ExitSta
 
 
 def fitting(
-    plan: Plan, site: Site, stagings: Mapping[int, Staging], reserve: Reserve
+    plan: Plan, site: Site, ledger: Ledger, stagings: Mapping[int, Staging], reserve: Reserve
 ) -> tuple[list[Task], list[Refused]]:
     """Return the tasks whose source is there and that free space allows, in order, and the others with the reason.
 
     Tasks into storages that have no staging are neither.
     """
-    away: dict[int, str] = {}
-    for storage_id in {task.source.storage_id for task in plan.tasks}:
-        try:
-            site.storage(storage_id).check_present()
-        except OperatorError as error:
-            away[storage_id] = str(error)
+    away = _unusable_sources(plan, site, ledger)
     tasks = [task for task in plan.tasks if task.storage_id in stagings]
-    left_out = [
-        refuse(task, Refusal.SOURCE_AWAY, away[task.source.storage_id])
-        for task in tasks
-        if task.source.storage_id in away
-    ]
+    left_out = [refuse(task, *away[task.source.storage_id]) for task in tasks if task.source.storage_id in away]
     fits, rest = reserve.fitting([task for task in tasks if task.source.storage_id not in away])
     return fits, left_out + rest
+
+
+def _unusable_sources(plan: Plan, site: Site, ledger: Ledger) -> dict[int, tuple[Refusal, str]]:
+    """Return which storages the plan must not read from, and why.
+
+    Another disk there may hold other recordings under the very names that were planned.
+    """
+    away: dict[int, tuple[Refusal, str]] = {}
+    for storage_id in {task.source.storage_id for task in plan.tasks}:
+        storage = site.storage(storage_id)
+        known = ledger.storage_note(storage_id)[0]
+        try:
+            storage.check_present()
+            if known:
+                storage.check_identity(known)
+        except StorageSwapped as error:
+            away[storage_id] = Refusal.SOURCE_SWAPPED, str(error)
+        except OperatorError as error:
+            away[storage_id] = Refusal.SOURCE_AWAY, str(error)
+    return away

@@ -7,6 +7,7 @@ the same space.
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from backfill.plan import within_space
 from backfill.staging import Staging
@@ -39,9 +40,12 @@ class Reserve:
         left_out: list[Refused] = []
         for disk, staging in {staging.disk: staging for staging in self._stagings.values()}.items():
             mine = [task for task in tasks if self._disk(task) == disk]
-            fits, rest = within_space(mine, staging.free() + self._held(mine) - self._least)
+            free, here = staging.free(), self._held(mine)
+            fits, rest = within_space(mine, free + here - self._least)
             kept.update(fits)
-            left_out += rest
+            need = sum(task.source.size for task in mine) - here
+            figures = f"{human_size(free)} free, {human_size(self._least)} in reserve, {human_size(need)} needed"
+            left_out += [replace(one, detail=f"{staging.folder}: {figures}") for one in rest]
         return [task for task in tasks if task in kept], left_out
 
     @contextlib.contextmanager

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
+from backfill.oddities import MEDIA
 from backfill.storage import STATE_FOLDER
-
-MEDIA = (".mp4", ".ts", ".mkv", ".m4s", ".avi", ".mov", ".flv", ".webm")
 
 FILES = 3000
 """Files in a sample."""
@@ -31,6 +30,8 @@ class Sample:
     files: list[str] = field(default_factory=list)
     looks: int = 0
     """Entries looked at."""
+    denied: list[str] = field(default_factory=list)
+    """Folders that may not be read."""
 
 
 def sample(root: str) -> Sample:
@@ -77,6 +78,9 @@ def _listed(path: str, looks: int, found: Sample) -> tuple[list[str], list[str]]
                     folders.append(entry.name)
                 elif entry.name.lower().endswith(MEDIA) and entry.is_file(follow_symlinks=False):
                     media.append(entry.name)
+    except PermissionError:
+        found.denied.append(path)
+        return [], []
     except OSError:
         return [], []
     return sorted(folders, reverse=True), sorted(media, reverse=True)

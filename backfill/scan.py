@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from backfill.clockcheck import doubt
 from backfill.filled import Filled, moved_record
 from backfill.intake import FolderLook, Intake
+from backfill.oddities import sift
 from backfill.origins import OriginLog
 from backfill.scanned import LISTED, Progress, ScanOptions, ScanReport
 from backfill.storage import Storage
@@ -23,7 +24,7 @@ from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
 from schema.ledger.segments import Folder, FolderChange, Landing
 from schema.moments import human_duration
-from schema.values import Cause, Segment, State
+from schema.values import Cause, Oddity, Segment, State
 
 _BATCH = 4000
 """Segments a transaction: large enough for 50,000 a second, small enough that a stop loses little."""
@@ -75,6 +76,8 @@ class _Scan:
         self._batch: list[FolderChange] = []
         self._batched = 0
         self._origins: OriginLog | None = None
+        self._odd: list[Oddity] = []
+        self._gone_folders: list[str] = []
         self._kept_folders = 0
         self._lost: list[Segment] = []
         self._appeared: list[Segment] = []
@@ -182,6 +185,7 @@ class _Scan:
             if row is not None:
                 self._lost += self._known_files(path, row).values()
                 self._lost_folders.append(row.id)
+            self._gone_folders.append(path)
             pending += children.get(path, [])
 
     def _origin_log(self) -> OriginLog | None:
@@ -222,6 +226,7 @@ class _Scan:
         report.skipped.update(reason for _, reason in look.skipped)
         report.foreign += look.skipped[: LISTED - len(report.foreign)]
         report.rewritten += look.rewritten
+        self._odd += sift(look.folder, look.skipped)
         for segment in (*look.added, *look.changed):
             if segment.state is State.QUARANTINED:
                 report.quarantined.append((segment.path, segment.reason))
@@ -252,7 +257,9 @@ class _Scan:
     def _flush(self) -> None:
         with self._ledger.writing() as connection:
             self._ledger.segments.apply(connection, self._storage.id, self._batch)
-        self._batch, self._batched = [], 0
+            listed = [change.path for change in self._batch] + self._gone_folders
+            self._ledger.oddities.replace(connection, self._storage.id, listed, self._odd)
+        self._batch, self._batched, self._odd, self._gone_folders = [], 0, [], []
         self._progress(self._report)
 
     def _settle_vanished(self) -> None:

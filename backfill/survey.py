@@ -57,6 +57,8 @@ class Survey:
         question = self.question
         start = min((span.start for span in ends), default=question.since or question.now)
         end = max((span.end for span in ends), default=question.until or question.now)
+        if question.since is not None and question.until is None:
+            end = max(end, question.now)  # who asks from a time on means up to now
         if question.since is not None:
             start = max(start, question.since)
         if question.until is not None:
@@ -255,6 +257,7 @@ def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task 
             path=segment.path,
             why=where[0],
             detail=where[1],
+            size=segment.size,
         )
     storage, path = where
     return Task(

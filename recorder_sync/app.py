@@ -16,19 +16,23 @@ from backfill.after import after_fill
 from backfill.digesting import take_fresh
 from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
+from backfill.oddities import sentences, unreadable
 from backfill.peer import FolderPeer
 from backfill.progress import Listener, nobody
 from backfill.scan import scan
 from backfill.scanned import Progress, ScanOptions, ScanReport
+from backfill.settling import SETTLE_LEAST, settle
+from backfill.silence import sentences as silences
+from backfill.silence import silent
 from backfill.site import Site, build_site
 from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
-from schema.moments import parse_moment
+from schema.moments import clock, human_duration, parse_moment
 from schema.settings import Settings, load
 from schema.spans import Span
-from schema.values import Cause, FillResult, Plan, Refused
+from schema.values import Cause, FillResult, Oddities, OddKind, Plan, Refused
 
 
 def now() -> int:
@@ -81,10 +85,15 @@ class App:
             for camera in cameras:
                 if camera not in known:
                     raise UnknownName("camera", repr(camera), ", ".join(known) or "none; scan first")
+        start, end = _moment("--since", since, moment), _moment("--until", until, moment)
+        if start is not None and start > moment:
+            raise UsageInvalid("--since", f"{since} is in the future")
+        if start is not None and end is not None and start >= end:
+            raise UsageInvalid("--since", f"{since} is not before {until}, the time of --until")
         return Question(
             now=moment,
-            since=_moment("--since", since, moment),
-            until=_moment("--until", until, moment),
+            since=start,
+            until=end,
             cameras=frozenset(cameras),
             servers=tuple(servers),
         )
@@ -123,10 +132,17 @@ class App:
             if error.exit_code in range(10, 20):
                 return Scanned(storage, None, error)
             raise
+        self._settle_refusals(storage.server)
         digested = 0
         if digesting is not None and self.settings.scan.digests == "sealed":
             digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, digesting)
         return Scanned(storage, report, digested=digested)
+
+    def _settle_refusals(self, server: str) -> None:
+        """Drop what was refused because of a peer that is there again: all of its storages were scanned since."""
+        oldest = min(self.ledger.storage_note(one.id)[2] for one in self.site.storages if one.server == server)
+        with self.ledger.writing() as connection:
+            self.ledger.history.looked_again(connection, server, oldest)
 
     def forget(self) -> None:
         """Forget every segment, so that the next scan reads the storages anew. Digests of filled files come back."""
@@ -206,7 +222,63 @@ class App:
             damaged = self.ledger.history.damaged(connection)
         if damaged:
             notes.append(f"rows of the ledger's history that are damaged and left out: {damaged:,}")
-        return [*notes, *(f"{title} was never scanned" for title in unseen), *found.read.notes]
+        notes += [f"{title} was never scanned" for title in unseen]
+        return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
+
+    def newest(self, found: Survey) -> dict[str, int]:
+        """Return up to when each server recorded any of the cameras asked for, microseconds; whatever the window."""
+        ends: dict[str, int] = {}
+        for storage in self.site.storages:
+            with self.ledger.reading() as connection:
+                cameras = self.ledger.coverage.newest(connection, storage.id)
+            asked = [end for camera, end in cameras.items() if camera in (found.question.cameras or cameras)]
+            if asked:
+                ends[storage.server] = max(*asked, ends.get(storage.server, 0))
+        return ends
+
+    def silent(self, found: Survey) -> dict[str, int]:
+        """Return the servers that should be recording and do not, with the age of their newest recording.
+
+        Only who asks up to now asks for this.
+        """
+        question = found.question
+        if question.until is not None or self.site.settings.gaps.policy != "always":
+            return {}
+        segment = max((storage.layout.traits.segment for storage in self.site.storages), default=0)
+        patience = max(settle(self.ledger, self.site), 2 * segment, SETTLE_LEAST)
+        return silent(question.servers or self.site.servers, self.newest(found), question.now, patience)
+
+    def nothing(self, found: Survey) -> str:
+        """Say why a survey holds no recordings."""
+        if all(self.ledger.storage_note(one.id)[2] == 0 for one in self.site.storages):
+            return "No recordings are known yet: no storage was ever scanned. Run 'recorder-sync scan'."
+        newest = self.newest(found)
+        if not newest:
+            return "No recordings are known: the storages hold none that could be read."
+        ages = [
+            f"the newest of {server} is {human_duration(found.question.now - end)} old"
+            for server, end in newest.items()
+        ]
+        window = found.window
+        return f"Nothing was recorded from {clock(window.start)} to {clock(window.end)}; {', '.join(ages)}."
+
+    def odd(self, storage: Storage) -> dict[OddKind, Oddities]:
+        """Return what scans of a storage could not read or did not recognise."""
+        with self.ledger.reading() as connection:
+            return self.ledger.oddities.of(connection, storage.id)
+
+    def odd_notes(self, servers: Sequence[str] = ()) -> list[str]:
+        """Return what an operator must know before believing in a loss; of some servers, or of all."""
+        return [
+            sentence
+            for storage in self.site.storages
+            if not servers or storage.server in servers
+            for sentence in sentences(storage.title, self.odd(storage))
+        ]
+
+    def unreadable(self) -> bool:
+        """Tell whether a scan met a folder or file that it could not read."""
+        return any(unreadable(self.odd(storage)) for storage in self.site.storages)
 
 
 @contextmanager

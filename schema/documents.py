@@ -60,6 +60,7 @@ class RefusalDocument(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     why: str
     reason: str
+    size: int = 0
 
 
 class TotalDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,10 @@ class CoverageDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scan found on one storage; `error` says why it could not be scanned."""
+    """What a scan found on one storage; `error` says why it could not be scanned.
+
+    `unreadable` folders and files, and `unrecognised` media files, are all that are known, also of earlier scans.
+    """
 
     storage: str
     folders: int = 0
@@ -114,6 +118,8 @@ class ScanDocument(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: list[dict[str, str]] = []
     skipped: dict[str, int] = {}
     notes: list[str] = []
+    unreadable: int = 0
+    unrecognised: int = 0
     seconds: float = 0.0
     error: str | None = None
 
@@ -163,6 +169,7 @@ class FillsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     generated: str
     fills: list[FillDocument]
+    notes: list[str] = []
 
 
 class DamageDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +217,8 @@ class StorageDocument(msgspec.Struct, frozen=True, kw_only=True):
     open: int
     free: int | None
     age_seconds: float | None
+    unreadable: int = 0
+    unrecognised: int = 0
 
 
 class CameraDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +256,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     fills: list[FillRecordDocument]
     outages: list[OutageDocument]
     notes: list[str]
+    refusals: int = 0
 
 
 class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,9 @@ EXIT_FOUND = 1
 EXIT_USAGE = 2
 """The command line or the configuration is wrong."""
 
+EXIT_CRASHED = 70
+"""A defect of ours; never 1, which means that gaps were found."""
+
 EXIT_INTERRUPTED = 130
 """Stopped by the operator (Ctrl-C); the next run continues."""
 
@@ -22,7 +25,7 @@ EXIT_INTERRUPTED = 130
 class OperatorError(Exception):
     """Something an operator can understand and act on."""
 
-    exit_code = 70
+    exit_code = EXIT_CRASHED
     transient = False
     hint = ""
 
@@ -85,6 +88,13 @@ class FileExistsAlready(OperatorError):
     hint = "name another file, or add --force to replace this one"
 
 
+class OutputFailed(OperatorError):
+    """{0} cannot be written: {1}"""
+
+    exit_code = 8
+    hint = "name a file or folder that exists and that you may write to, on a disk with space"
+
+
 class StorageAway(OperatorError):
     """storage {0} is away: {1} {2}"""
 
@@ -128,7 +138,10 @@ class PermissionMissing(OperatorError):
     """not permitted: {0}: {1}"""
 
     exit_code = 15
-    hint = "give the user that runs recorder-sync read access to recordings and write access where it fills"
+    hint = (
+        "give the user that runs recorder-sync read access to recordings, and write access where it fills and to its"
+        " ledger"
+    )
 
 
 class SourceGone(OperatorError):

@@ -75,6 +75,19 @@ folders = Table(
     UniqueConstraint("storage_id", "path"),
 )
 
+# What scans could not read or did not recognise, by folder; rows only for folders that hold any. Replaced whenever the
+# folder is listed, so that a scan that lists little still knows all of it.
+oddities = Table(
+    "oddities",
+    metadata,
+    Column("storage_id", ForeignKey("storages.id"), primary_key=True),
+    Column("path", String(4096), primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("example", String(4096), nullable=False),
+    Column("reason", String(1024), nullable=False),
+)
+
 segments = Table(
     "segments",
     metadata,
@@ -165,6 +178,7 @@ refusals = Table(
     Column("end_us", BigInteger, nullable=False),
     Column("why", String(32), nullable=False),
     Column("detail", String(1024), nullable=False, server_default=""),
+    Column("size", BigInteger, nullable=False, server_default=text("0")),
     Column("at_us", BigInteger, nullable=False),
     Column("checksum", BigInteger, nullable=False),
     UniqueConstraint("server_id", "peer_id", "path"),

@@ -130,6 +130,7 @@ class Refusal(StrEnum):
     CHANGED_HERE = "what lies here is not the damaged copy any more, and was left alone"
     PATH_REFUSED = "its path is not safe"
     SOURCE_AWAY = "the peer's storage is away"
+    SOURCE_SWAPPED = "the peer's storage is not the one the ledger knows"
     SOURCE_GONE = "the source was deleted before it could be read"
     SOURCE_CHANGED = "the source changed while it was read"
     SOURCE_DAMAGED = "the source is damaged: its digest is not the one taken when it was sealed"
@@ -137,6 +138,35 @@ class Refusal(StrEnum):
     WRITE_FAILED = "writing here failed; the copy was dropped"
     NOT_PERMITTED = "not permitted to write here"
     NO_OUTAGE = "no outage explains it, and the policy fills outages only"
+
+
+class OddKind(IntEnum):
+    """What a scan met and could not take in, although recordings may be in it."""
+
+    FOLDER_UNREADABLE = 0
+    FILE_UNREADABLE = 1
+    UNRECOGNISED = 2
+    """A media file whose name is not the recorder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """What one folder holds of one kind: how many, the first of them, and what the system said."""
+
+    folder: str
+    kind: OddKind
+    number: int
+    example: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Oddities:
+    """What a storage holds of one kind."""
+
+    number: int
+    example: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +238,7 @@ class Refused:
     path: str
     why: Refusal
     detail: str = ""
+    size: int = 0
 
     @property
     def sentence(self) -> str:

@@ -9,13 +9,12 @@ import unicodedata
 from pathlib import Path
 
 import msgspec
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from backfill.detect import Detected, detect
-from recorder_sync.cli.output import print_document, results
-from schema.errors import ConfigInvalid, FileExistsAlready, NothingToDetect
+from backfill.report.grid import Grid, Kind
+from recorder_sync.cli.output import print_document, results, writing_to
+from schema.errors import ConfigInvalid, FileExistsAlready, NothingToDetect, UsageInvalid
 from schema.settings import OWN, parse, zone_problem
 
 _LONGEST = 48
@@ -32,6 +31,7 @@ class DetectedDocument(msgspec.Struct, frozen=True, kw_only=True):
     cameras: list[str]
     files: int
     others: int
+    other: str
     notes: list[str]
 
 
@@ -46,6 +46,9 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool, zone: 
     """Detect and write; returns the exit code. `zone` is what the operator says of names in local time."""
     if config.exists() and not force:
         raise FileExistsAlready(config)
+    for number, folder in enumerate(folders):
+        if os.path.realpath(folder) in map(os.path.realpath, folders[:number]):
+            raise UsageInvalid("FOLDER", f"{folder} is the same folder twice; name one folder for each server")
     problem = zone_problem(zone) if zone is not None else None
     if problem:
         raise ConfigInvalid("for --zone", problem)
@@ -56,8 +59,9 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool, zone: 
     names = server_names(folders)
     text = configuration(names, found)
     parse(text.encode(), config)  # what we write must be what we read; raises ConfigInvalid
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(text, encoding="utf-8")
+    with writing_to(config):
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
     documents = [
         DetectedDocument(
             server=name,
@@ -67,6 +71,7 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool, zone: 
             cameras=list(one.cameras),
             files=one.files,
             others=one.others,
+            other=one.other,
             notes=[*one.notes],
         )
         for name, one in zip(names, found, strict=True)
@@ -156,19 +161,25 @@ def configuration(names: list[str], found: list[Detected]) -> str:
 
 def _show(config: Path, documents: list[DetectedDocument]) -> None:
     console = results()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("server", "layout", "zone"):
-        table.add_column(word, no_wrap=True)
-    table.add_column("cameras", overflow="fold")
-    table.add_column("root", overflow="fold")
+    table = Grid(
+        [
+            ("server", Kind.NAME),
+            ("layout", Kind.PLAIN),
+            ("zone", Kind.PLAIN),
+            ("cameras", Kind.TEXT),
+            ("root", Kind.TEXT),
+        ]
+    )
     for one in documents:
-        table.add_row(one.server, one.layout, one.zone, ", ".join(one.cameras), one.root)
+        table.add(one.server, one.layout, one.zone, ", ".join(one.cameras), one.root)
     console.print(table)
     for one in documents:
         for note in one.notes:
             console.print(Text(f"note: {one.server}: {note}", style="yellow"))
         if one.others:
-            console.print(Text(f"note: {one.server}: {one.others:,} media files have other names", style="yellow"))
+            what = f"{one.others:,} media files have" if one.others > 1 else "1 media file has"
+            said = f"note: {one.server}: {what} other names and will not be read, such as {one.other}"
+            console.print(Text(said, style="yellow"), soft_wrap=True)
     if len(documents) < 2:
         console.print(Text("note: one server alone has no peer to fill from; name a folder for each", style="yellow"))
     console.print(f"Wrote {config}. Next: recorder-sync gaps", soft_wrap=True)

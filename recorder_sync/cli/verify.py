@@ -1,19 +1,20 @@
 """`recorder-sync verify`: are the recordings still what they were; fetch damaged copies again; export digests."""
 
+import re
 from pathlib import Path
 
-from rich import box
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from backfill.gate import Gate
 from backfill.repair import Repair
+from backfill.report.grid import Grid, Kind
+from backfill.report.views import number
 from backfill.scanned import ScanOptions
 from backfill.storage import Storage
 from backfill.verify import Damage, VerifyReport, export, from_scan, verify
 from recorder_sync.app import App, now, opened
-from recorder_sync.cli.output import complaints, print_document, print_error, results
+from recorder_sync.cli.output import complaints, print_document, print_error, results, writing_to
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.scanning import scan_with_progress, worst
 from recorder_sync.cli.stopping import rate as checked_rate
@@ -25,6 +26,9 @@ from schema.spans import SECOND, Span
 from schema.values import Segment
 
 _ROWS = 40
+
+_DIGESTS = re.compile(": [0-9a-f]{32} instead of [0-9a-f]{32}")
+"""What a person cannot compare; `--json` has it."""
 
 
 def run(
@@ -72,18 +76,19 @@ def run(
         if gate.stopped:
             return EXIT_INTERRUPTED
         left = [one for one in report.damage if one.kind != "foreign" and one.copy not in wanted.repaired]
-        return worst(scanned) or (EXIT_FOUND if left else EXIT_DONE)
+        return worst(app, scanned) or (EXIT_FOUND if left else EXIT_DONE)
 
 
 def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, cameras: frozenset[str]) -> VerifyReport:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=complaints(), transient=True) as bars:
+    console = complaints()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("verifying", total=None)
 
         def tell(segment: Segment, so_far: VerifyReport) -> None:
             bars.update(
                 task,
-                description=f"verifying: {so_far.read:,} segments, {human_size(so_far.size)} read;"
+                description=f"verifying: {number(so_far.read, 'segment')}, {human_size(so_far.size)} read;"
                 f" {len(so_far.damage)} damaged; {segment.camera}",
             )
 
@@ -125,14 +130,18 @@ def _repair(app: App, wanted: Repair, stop: Gate) -> None:
 
 
 def _export(app: App, storages: list[Storage], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     missing_any = False
     for storage in storages:
         path = folder / f"{storage.server}-{storage.name}.xxh128"
-        written, missing = export(app.ledger, storage, str(path))
+        with writing_to(path):
+            written, missing = export(app.ledger, storage, str(path))
         missing_any = missing_any or missing > 0
-        rest = f"; {missing:,} segments have no digest yet, 'recorder-sync verify' takes them" if missing else ""
-        results().print(f"{written:,} digests: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True)
+        rest = f"; without a digest: {number(missing, 'segment')}; 'recorder-sync verify' takes them" if missing else ""
+        results().print(
+            f"{number(written, 'digest')}: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True
+        )
     return EXIT_FOUND if missing_any else EXIT_DONE
 
 
@@ -167,20 +176,18 @@ def _damage(one: Damage, repair: Repair) -> DamageDocument:
 def _show(report: VerifyReport, repair: Repair) -> None:
     console = results()
     console.print(
-        f"{report.read:,} segments read, {human_size(report.size)} in"
+        f"{number(report.read, 'segment')} read, {human_size(report.size)} in"
         f" {human_duration(round(report.seconds * SECOND))}; {report.first_digests:,} got their first digest"
     )
     if not report.damage:
         console.print(Text("No damage found.", style="green"))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("storage", "what", "path", "detail"):
-        table.add_column(word, overflow="fold")
+    table = Grid([("storage", Kind.NAME), ("what", Kind.PLAIN), ("path", Kind.TEXT), ("detail", Kind.TEXT)])
     for one in report.damage[:_ROWS]:
         what = f"{one.kind}, repaired" if one.copy in repair.repaired else one.kind
         why_not = repair.why_not.get(one.copy)
         detail = f"{one.detail}; not repaired: {why_not}" if why_not else one.detail
-        table.add_row(one.storage.title, what, one.path, detail)
+        table.add(one.storage.title, what, one.path, _DIGESTS.sub("", detail))
     console.print(table)
     if len(report.damage) > _ROWS:
         console.print(f"... and {len(report.damage) - _ROWS:,} more; --json lists all")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, update
 
 from schema.digests import row_checksum
 from schema.ledger.names import Names, insert_for, lock_storage
@@ -76,11 +76,40 @@ def mark_stale(connection: Connection, storage_id: int, touched: Iterable[tuple[
         )
 
 
+_NEWEST = (
+    select(segments.c.end_us, segments.c.mtime_ns, segments.c.state)
+    .where(
+        segments.c.storage_id == bindparam("storage"),
+        segments.c.camera_id == bindparam("camera"),
+        segments.c.origin_id == 0,
+        segments.c.state.in_((int(State.SEALED), int(State.OPEN))),
+    )
+    .order_by(segments.c.start_us.desc())
+    .limit(1)
+)
+
+
 class CoverageBook:
     """The `coverage` table."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
+
+    def newest(self, connection: Connection, storage_id: int) -> dict[str, int]:
+        """Return for each camera up to when its recorder here is known to have recorded, microseconds.
+
+        That is where its last segment ends, or when it was last written to if it is still open.
+        """
+        cameras = connection.execute(
+            select(coverage.c.camera_id).where(coverage.c.storage_id == storage_id).distinct()
+        ).scalars()
+        found: dict[str, int] = {}
+        for camera_id in list(cameras):
+            row = connection.execute(_NEWEST, {"storage": storage_id, "camera": camera_id}).first()
+            if row is not None:
+                written = row.mtime_ns // 1000 if row.state == State.OPEN else 0
+                found[self._names.camera(connection, camera_id)] = max(row.end_us, written)
+        return found
 
     def stale(self, connection: Connection, storage_id: int) -> bool:
         """Tell whether some bucket of the storage must be computed anew."""

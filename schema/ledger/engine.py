@@ -24,6 +24,7 @@ from schema.errors import (
     LedgerNotDurable,
     LedgerUnreachable,
     OperatorError,
+    PermissionMissing,
 )
 
 APPLICATION_ID = 0x5253594E
@@ -42,6 +43,8 @@ def connect(url: str) -> Engine:
     try:
         address = URL.create("sqlite", database=url) if os.path.isabs(url) else make_url(url)
         sqlite = address.get_backend_name() == "sqlite"
+        if not sqlite and address.drivername != "postgresql+psycopg":
+            raise LedgerUnreachable(_shown(url), "only a file (SQLite) and postgresql+psycopg:// are supported")
         engine = create_engine(address, **({"paramstyle": "named"} if sqlite else {}))
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachable(_shown(url), error) from None
@@ -119,6 +122,8 @@ def _sqlite_error(error: BaseException, where: str) -> OperatorError:
         return LedgerBusy(where, text)
     if "full" in text:
         return DiskFull(where, "the ledger")
+    if "readonly" in text or ("unable to open" in text and _forbidden(where)):
+        return PermissionMissing("writing the ledger", f"{where}: {text}")
     if any(word in text for word in _DAMAGE):
         return LedgerDamaged(where, text)
     return LedgerUnreachable(where, text)
@@ -128,6 +133,11 @@ _COLLISION = ("40001", "40P01", "55P03")
 """PostgreSQL: serialization failure, deadlock, lock not available. The transaction left no trace; try it again."""
 
 _NO_PRIVILEGE = "42501"
+
+
+def _forbidden(where: str) -> bool:
+    """Tell whether the ledger's file, or its folder, into which SQLite writes its log, may not be written."""
+    return any(os.path.exists(path) and not os.access(path, os.W_OK) for path in (where, os.path.dirname(where)))
 
 
 def _translate(context: ExceptionContext) -> BaseException | None:

@@ -16,6 +16,9 @@ from schema.spans import Span
 from schema.tables import fills, outages, refusals
 from schema.values import Cause, FillResult, Outage, Refusal, Refused, Task
 
+SETTLED_BY_SCAN = (Refusal.SOURCE_AWAY, Refusal.SOURCE_SWAPPED, Refusal.SOURCE_GONE, Refusal.SOURCE_CHANGED)
+"""Refusals whose cause a scan of the peer finds gone, or finds to be a loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class FillRecord:
@@ -154,6 +157,7 @@ class History:
                 "end_us": one.span.end,
                 "why": one.why.name,
                 "detail": one.detail[:1024],
+                "size": one.size,
                 "at_us": at,
                 "checksum": row_checksum(
                     (
@@ -165,6 +169,7 @@ class History:
                         one.why.name,
                         one.detail[:1024],
                         at,
+                        one.size,
                     )
                 ),
             }
@@ -203,6 +208,7 @@ class History:
                 path=row.path,
                 why=Refusal[row.why],
                 detail=row.detail,
+                size=row.size,
             )
             for row in connection.execute(query)
             if row.checksum == row_checksum(self._refusal_says(connection, row))
@@ -219,6 +225,7 @@ class History:
             row.why,
             row.detail,
             row.at_us,
+            row.size,
         )
 
     def damaged(self, connection: Connection) -> int:
@@ -228,6 +235,19 @@ class History:
             row.checksum != row_checksum(says(connection, row))
             for table, says in books
             for row in connection.execute(select(table))
+        )
+
+    def looked_again(self, connection: Connection, peer: str, at: int) -> None:
+        """Drop the refusals of sources that could not be read when they were tried, once all of `peer` was scanned.
+
+        The scan at `at` knows better: what is there is offered again, what is gone is lost.
+        """
+        connection.execute(
+            delete(refusals).where(
+                refusals.c.peer_id == self._names.server_id(connection, peer),
+                refusals.c.why.in_([why.name for why in SETTLED_BY_SCAN]),
+                refusals.c.at_us < at,
+            )
         )
 
     def refusal_count(self, connection: Connection) -> int:

@@ -16,6 +16,7 @@ from schema.ledger.engine import connect, shown
 from schema.ledger.history import History
 from schema.ledger.migrate import ensure_current
 from schema.ledger.names import Names
+from schema.ledger.oddities import OddityBook
 from schema.ledger.segments import SegmentBook
 from schema.ledger.unsealed import being_written, longest
 from schema.spans import Span
@@ -33,6 +34,7 @@ class Ledger:
         self.segments = SegmentBook(self.names)
         self.coverage = CoverageBook(self.names)
         self.history = History(self.names)
+        self.oddities = OddityBook()
 
     @classmethod
     def open(cls, url: str) -> "Ledger":

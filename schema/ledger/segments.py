@@ -17,7 +17,7 @@ from schema.ledger.manifests import FileManifest, digest_of, parts
 from schema.ledger.names import Names, insert_for, lock_storage
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
-from schema.tables import coverage, folders, segments, storages
+from schema.tables import coverage, folders, oddities, segments, storages
 from schema.values import Mark, Segment, State
 
 
@@ -345,7 +345,7 @@ class SegmentBook:
         """Forget everything known of a storage, before it is read anew."""
         lock_storage(connection, storage_id)
         manifests.drop_storage(connection, storage_id)
-        for table in (coverage, segments, folders):
+        for table in (coverage, segments, folders, oddities):
             connection.execute(delete(table).where(table.c.storage_id == storage_id))
         connection.execute(
             update(storages).where(storages.c.id == storage_id).values(rules="", scanned_us=0, longest_us=0)

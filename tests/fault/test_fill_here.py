@@ -144,6 +144,17 @@ def test_a_storage_that_vanishes_midway_does_not_keep_another_from_being_filled(
         assert [(one.camera, one.why) for one in result.refused] == [("front", Refusal.WRITE_FAILED)] * len(MISSING)
 
 
+def test_a_swapped_disk_is_not_fetched_from_either(hole: make.Bench) -> None:
+    planned = hole.plan("a")
+    identity = Path(hole.site.of("b")[0].state_folder()) / "identity.json"
+    identity.write_text(identity.read_text().replace('"storage": "', '"storage": "0'))
+    result = hole.fill("a", planned)
+    assert not result.landed
+    assert {one.why for one in result.refused} == {Refusal.SOURCE_SWAPPED}
+    identity.unlink()
+    assert {one.why for one in hole.fill("a", planned).refused} == {Refusal.SOURCE_SWAPPED}
+
+
 def test_a_disk_swapped_since_the_plan_was_made_is_not_filled(hole: make.Bench) -> None:
     planned = hole.plan("a")
     (hole.base / "a").rename(hole.base / "right")

@@ -56,6 +56,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("storage_id", "path", name="uq_folders_storage_id_path"),
     )
     op.create_table(
+        "oddities",
+        sa.Column("storage_id", _row_id, nullable=False),
+        sa.Column("path", sa.String(4096), nullable=False),
+        sa.Column("kind", sa.SmallInteger, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("example", sa.String(4096), nullable=False),
+        sa.Column("reason", sa.String(1024), nullable=False),
+        sa.PrimaryKeyConstraint("storage_id", "path", "kind", name="pk_oddities"),
+        sa.ForeignKeyConstraint(["storage_id"], ["storages.id"], name="fk_oddities_storage_id_storages"),
+    )
+    op.create_table(
         "segments",
         sa.Column("id", _row_id, nullable=False),
         sa.Column("storage_id", _row_id, nullable=False),
@@ -151,6 +162,7 @@ def upgrade() -> None:
         sa.Column("end_us", sa.BigInteger, nullable=False),
         sa.Column("why", sa.String(32), nullable=False),
         sa.Column("detail", sa.String(1024), nullable=False, server_default=""),
+        sa.Column("size", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("at_us", sa.BigInteger, nullable=False),
         sa.Column("checksum", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_refusals"),
