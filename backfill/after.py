@@ -32,7 +32,19 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
                 said.append(_command(storage, storage.settings.after_fill, here))
             except OperatorError as error:
                 said.append(str(error))
+        if here and not storage.settings.after_fill and storage.settings.frigate is None:
+            said += _still_to_do(site, storage, len(here))
     return said
+
+
+def _still_to_do(site: Site, storage: Storage, count: int) -> list[str]:
+    """Say what the recorder needs before it shows the files, where nobody configured it: else it may delete them."""
+    home = next((site.storage(main) for (main, _), side in site.side.items() if side.id == storage.id), storage)
+    traits = home.layout.traits
+    beside = home is not storage
+    if not traits.after or beside != (traits.fill == "side"):
+        return []  # it needs nothing, or the operator chose another place than the layout's
+    return [f"{home.title}: the {count:,} filled files still need {traits.after}"]
 
 
 def _frigate(ledger: Ledger, site: Site, storage: Storage, rules: FrigateRules) -> list[str]:
@@ -44,21 +56,21 @@ def _frigate(ledger: Ledger, site: Site, storage: Storage, rules: FrigateRules) 
         filled = ledger.segments.filled(connection, storage.id)
     said = []
     for server in sorted({segment.origin for segment in filled if segment.origin}):
-        peer = next(
-            (one.settings.frigate for one in site.storages if one.server == server and one.settings.frigate), None
-        )
+        peers = [one.settings.frigate for one in site.storages if one.server == server and one.settings.frigate]
         try:
             origins = OriginLog(storage.state_folder())
             theirs = [_as_frigate_knows(storage, origins, one) for one in filled if one.origin == server]
-            said.append(_frigate_rows(storage, rules, theirs, peer))
+            said.append(_frigate_rows(storage, rules, theirs, peers))
         except OperatorError as error:
             said.append(str(error))
     return [sentence for sentence in said if sentence]
 
 
-def _frigate_rows(storage: Storage, rules: FrigateRules, filled: Sequence[Filled], peer: FrigateRules | None) -> str:
+def _frigate_rows(
+    storage: Storage, rules: FrigateRules, filled: Sequence[Filled], peers: Sequence[FrigateRules]
+) -> str:
     """Add, or only count, the rows that Frigate lacks for what one server gave; returns what was done."""
-    rows = missing_rows(rules, filled, peer)
+    rows = missing_rows(rules, filled, peers)
     if not rows:
         return ""
     if rules.rows == "dry-run":

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from backfill.beneath import check_relative, like_parent
 from backfill.gate import Gate
-from backfill.intake import measure_unit, unit_files
 from backfill.journal import Journal
 from backfill.peer import Peer
 from backfill.progress import BytesMoved, Listener, SegmentStarted
+from backfill.publish import same_mount
 from backfill.staging import Partial, Staging
 from backfill.storage import Storage, sync_folder
 from backfill.transfer import fetch, read_back, write_error
+from backfill.units import measure_unit, unit_files
 from schema.errors import (
     CopyDamaged,
     PathRefused,
@@ -28,8 +29,9 @@ from schema.errors import (
     SourceDamaged,
     SourceGone,
     SourceUnreadable,
+    StagingUnusable,
 )
-from schema.ledger.segments import FileManifest, manifest_of
+from schema.ledger.manifests import FileManifest, manifest_of
 from schema.settings import Fill
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment, Task
 
@@ -59,12 +61,15 @@ def bring(
 ) -> Staged:
     """Bring the segment of `task` into `staging`.
 
-    Raises the source's errors, DiskFull, WriteFailed, CopyDamaged, PermissionMissing, PathRefused, Interrupted.
+    Raises the source's errors, DiskFull, WriteFailed, CopyDamaged, PermissionMissing, PathRefused, Interrupted, and
+    StagingUnusable if it could not be moved from there to its place.
     """
     try:
-        neighbour = _neighbour(storage.root, task.path)
+        neighbour, place = _neighbour(storage.root, task.path)
     except OSError as error:
         raise write_error(error, storage.root, task.path) from None
+    if not same_mount(staging.folder, place):
+        raise StagingUnusable(storage.title, f"{staging.folder} is on another file system or mount than {place}")
     manifest = peer.manifest(task.source)
     check_manifest(manifest, task.source, peer.name)
     partial = staging.partial(task, manifest)
@@ -159,7 +164,8 @@ class _Copy:
         for index, file in enumerate(manifest.files):
             target = os.path.join(top, file.name)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            folders.add(os.path.dirname(target))
+            parts = file.name.split("/")
+            folders.update(os.path.join(top, *parts[:depth]) for depth in range(1, len(parts)))
             files.append(self._file(file, target, index, resumable=True))
         if {name: info.st_size for name, info in unit_files(top)} != names:
             raise CopyDamaged(self._task.source.path)  # two names that are one here
@@ -236,8 +242,8 @@ def _dress(fd: int, file: ManifestFile, neighbour: os.stat_result) -> None:
     os.utime(fd, ns=(file.mtime_ns, file.mtime_ns))
 
 
-def _neighbour(root: str, path: str) -> os.stat_result:
-    """Return the stat of the deepest folder that exists on the way to `path` below `root`.
+def _neighbour(root: str, path: str) -> tuple[os.stat_result, str]:
+    """Return stat and path of the deepest folder that exists on the way to `path` below `root`.
 
     Asked before a byte is moved whether we may write there; whether it is safe to is the lander's concern. Raises
     PathRefused, PermissionMissing, OSError if the root is gone.
@@ -256,4 +262,4 @@ def _neighbour(root: str, path: str) -> os.stat_result:
     place = os.path.join(root, folder)
     if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionMissing(f"writing to {place}", "its mode or its file system forbids it")
-    return info
+    return info, place

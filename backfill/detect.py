@@ -4,27 +4,17 @@ Rule: looks, and never guesses beyond what the files say; where two answers fit,
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-from backfill.clockcheck import quarters_late
-from backfill.containers import probe
-from backfill.layouts import Layout, Named, Stamp
+from backfill.layouts import Layout, Named
 from backfill.layouts.registry import available, layout_class
-from backfill.layouts.zones import resolve, to_local
-from backfill.storage import STATE_FOLDER
-from schema.errors import LayoutUnknown, NothingToDetect
-from schema.settings import StorageSettings, zone_problem
-from schema.spans import DAY
-
-_SAMPLE = 3000
-"""Files looked at by name, in each folder where recordings may lie."""
-
-_OPENED = 40
-"""Files opened to compare their end with their last write."""
+from backfill.oddities import MEDIA
+from backfill.sampling import sample
+from backfill.whichzone import disagreement, zone_of
+from schema.errors import LayoutUnknown, NothingToDetect, PermissionMissing
+from schema.settings import StorageSettings
 
 _SHARE = 0.5
 """Part of a folder's files that a layout must recognise."""
@@ -38,7 +28,8 @@ _ORDER = ("frigate", "mediamtx", "kerberos", "motioneye", "zoneminder", "shinobi
 _CHILDREN = 50
 """Folders looked at below the one that a person names."""
 
-_MEDIA = (".mp4", ".ts", ".mkv", ".m4s", ".avi", ".mov", ".flv", ".webm")
+_ALL_BUT = 0.05
+"""Part of a folder's recordings that may lie beside the usual place below it, and that still be the root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +44,11 @@ class Detected:
     """Files looked at that the layout recognises."""
     others: int
     """Media files looked at that it does not."""
+    other: str
+    """The first of them."""
     zone: str
+    hint: str = ""
+    """Configuration that a storage of this layout wants and that nobody can guess."""
     notes: tuple[str, ...] = field(default=())
 
 
@@ -65,36 +60,43 @@ class _Fit(NamedTuple):
     layout: Layout
     read: list[tuple[str, Named]]
     others: int
+    other: str
     also: tuple[str, ...] = ()
     """Layouts that read as much."""
 
 
-def detect(folder: str, machine_zone: str) -> Detected:
+def detect(folder: str, machine_zone: str, zone: str | None = None) -> Detected:
     """Return what recorder wrote `folder`, which may also lie one level below it.
 
     Args:
         machine_zone: the IANA name of this machine's zone, tried first for local names.
+        zone: what the operator says of the zone of local names.
 
     Raises NothingToDetect if there are no recordings, LayoutUnknown if no layout fits half of them.
     """
     folder = os.path.abspath(folder)
     if not os.path.isdir(folder):
         raise NothingToDetect(folder, "it is not a folder")
-    best: _Fit | None = None
-    seen = 0
-    broken: dict[str, str] = {}
-    for root, usual in _roots(folder):
-        names = list(_media_files(root))
-        seen = max(seen, len(names))
-        fit = _best_fit(root, names, broken)
-        # Where a layout's camera may be many folders deep, the folder above `recordings` reads as well.
-        if fit and (best is None or len(fit.read) > len(best.read) or (usual and len(fit.read) == len(best.read))):
-            best = fit
+    found = _Search()
+    for root in _usual(folder):
+        found.look(root)
+    if found.best is None:
+        for root in _children(folder):
+            found.look(root)
+    best = found.best
     if best is None:
-        if not seen:
-            raise NothingToDetect(folder, f"no files ending in {', '.join(_MEDIA)}")
-        raise LayoutUnknown(folder, f"{seen:,} media files have names that no layout reads")
-    zone, notes = _zone(best, machine_zone)
+        if not found.seen and found.denied:
+            raise PermissionMissing("looking for recordings", f"{found.denied[0]}: Permission denied")
+        if not found.seen:
+            raise NothingToDetect(folder, f"no files ending in {', '.join(MEDIA)}")
+        raise LayoutUnknown(folder, f"{found.seen:,} media files have names that no layout reads")
+    notes: list[str] = []
+    if not best.layout.traits.local:
+        zone = "UTC"
+    elif zone is not None:
+        notes = disagreement(best.root, best.read, zone)
+    else:
+        zone, notes = zone_of(best.root, best.read, machine_zone)
     notes += [f"layout {name!r} reads these names as well" for name in best.also]
     return Detected(
         root=best.root,
@@ -103,9 +105,51 @@ def detect(folder: str, machine_zone: str) -> Detected:
         cameras=tuple(sorted({named.channel for _, named in best.read})),
         files=len(best.read),
         others=best.others,
+        other=best.other,
         zone=zone,
-        notes=(*notes, *broken.values()),
+        hint=best.layout.traits.hint,
+        notes=(
+            *notes,
+            *found.broken.values(),
+            *(f"{path} could not be read: Permission denied" for path in found.denied[:1]),
+        ),
     )
+
+
+class _Search:
+    """Looks at one folder after another for the one that a recorder writes into."""
+
+    def __init__(self) -> None:
+        self.best: _Fit | None = None
+        self.seen = 0
+        """Media files in the folder that has most of them."""
+        self.broken: dict[str, str] = {}
+        """Layouts that could not be tried, with the reason."""
+        self.denied: list[str] = []
+        """Folders that may not be read."""
+
+    def look(self, root: str) -> None:
+        """Look at what lies below `root`."""
+        found = sample(root)
+        names = found.files
+        self.denied += found.denied
+        self.seen = max(self.seen, len(names))
+        fit = _best_fit(root, names, self.broken)
+        if fit is not None and (self.best is None or _better(fit, self.best)):
+            self.best = fit
+
+
+def _better(fit: _Fit, best: _Fit) -> bool:
+    """Tell whether a folder is the root rather than the best one so far.
+
+    Where a layout's camera may be many folders deep, the folder above `recordings` reads as well; but a camera may be
+    called so, and then its files are only a part.
+    """
+    if not fit.root.startswith(f"{best.root}/"):
+        return len(fit.read) > len(best.read)
+    below = fit.root[len(best.root) + 1 :] + "/"
+    beside = sum(not path.startswith(below) for path, _ in best.read)
+    return beside <= _ALL_BUT * len(best.read)
 
 
 def _best_fit(root: str, names: list[str], broken: dict[str, str]) -> _Fit | None:
@@ -121,92 +165,29 @@ def _best_fit(root: str, names: list[str], broken: dict[str, str]) -> _Fit | Non
         if not read or len(read) < _SHARE * len(names):
             continue
         if best is None or len(read) > len(best.read):
-            best = _Fit(root, name, layout, read, len(names) - len(read))
+            best = _Fit(root, name, layout, read, len(names) - len(read), _first_other(names, read))
         elif len(read) == len(best.read):
             best = best._replace(also=(*best.also, name))
     return best
 
 
-def _roots(folder: str) -> Iterator[tuple[str, bool]]:
-    """Yield where the recordings may be, and whether that is a usual place rather than any child of the folder."""
-    usual = [os.path.join(folder, below) if below else folder for below in _BELOW]
-    yield from ((path, True) for path in usual if os.path.isdir(path))
+def _first_other(names: list[str], read: list[tuple[str, Named]]) -> str:
+    """Return the first of `names` that is not among those read; empty if there is none."""
+    known = {path for path, _ in read}
+    return next((name for name in names if name not in known), "")
+
+
+def _usual(folder: str) -> Iterator[str]:
+    """Yield the usual places of recordings."""
+    usual = (os.path.join(folder, below) if below else folder for below in _BELOW)
+    yield from (path for path in usual if os.path.isdir(path))
+
+
+def _children(folder: str) -> list[str]:
+    """Return the other folders in which recordings may lie, where they lie in no usual place."""
+    usual = {os.path.join(folder, below) for below in _BELOW}
     try:
         children = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
     except OSError:
-        return
-    below = [path for path in children if path not in usual and not os.path.basename(path).startswith(".")]
-    yield from ((path, False) for path in below[:_CHILDREN])
-
-
-def _media_files(root: str) -> Iterator[str]:
-    """Yield the relative paths of some media files, the newest names first so that the sample is of today."""
-    count = 0
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        try:
-            entries = sorted(os.scandir(os.path.join(root, below)), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        pending += [
-            f"{below}/{entry.name}" if below else entry.name
-            for entry in entries
-            if _shown(entry.name) and entry.name != STATE_FOLDER and entry.is_dir(follow_symlinks=False)
-        ]
-        for entry in reversed(entries):
-            if _shown(entry.name) and entry.name.lower().endswith(_MEDIA) and entry.is_file(follow_symlinks=False):
-                yield f"{below}/{entry.name}" if below else entry.name
-                count += 1
-                if count >= _SAMPLE:
-                    return
-
-
-def _shown(name: str) -> bool:
-    """Tell whether a name is one that a scan would look at: hidden and unprintable ones are not."""
-    return not name.startswith(".") and name.isprintable()
-
-
-def _zone(fit: _Fit, machine_zone: str) -> tuple[str, list[str]]:
-    """Return the zone of the names: what makes files end when they were last written."""
-    if not fit.layout.traits.local:
-        return "UTC", []
-    sample = list(_written(fit.root, fit.read[:: max(1, len(fit.read) // _OPENED)]))
-    fits = [zone for zone in (machine_zone, "UTC") if _agree(sample, ZoneInfo(zone)) * 2 > len(sample)]
-    if fits:
-        alike = len(fits) == 2 and _differs_from_utc(machine_zone, sample[0][1])
-        return fits[0], [f"names fit {machine_zone} and UTC alike; {machine_zone} was taken, check it"] if alike else []
-    offsets = Counter(quarters_late(start - stamp.us) for stamp, start in sample)
-    offset, votes = offsets.most_common(1)[0] if offsets else (None, 0)
-    if not sample or offset is None or votes * 2 <= len(sample):
-        return machine_zone, [
-            f"the files do not tell the zone of their names; {machine_zone} is this machine's, check it"
-        ]
-    hours = -offset * 15 / 60
-    fixed = f"Etc/GMT{-round(hours):+d}"
-    if hours != round(hours) or zone_problem(fixed) is not None:
-        fixed = "UTC"
-    return fixed, [f"names are {hours:+g} h from UTC; set 'zone' to the place's name, such as 'Europe/Berlin'"]
-
-
-def _differs_from_utc(zone: str, at: int) -> bool:
-    """Tell whether a zone is another than UTC in the half year around `at`."""
-    return any(to_local(moment, ZoneInfo(zone)) != moment for moment in (at, at + 182 * DAY))
-
-
-def _agree(sample: list[tuple[Stamp, int]], zone: ZoneInfo) -> int:
-    """Return how many files were last written when they end, if their names are of `zone`."""
-    return sum(quarters_late(start - resolve(stamp, zone, start)[0]) == 0 for stamp, start in sample)
-
-
-def _written(root: str, sample: list[tuple[str, Named]]) -> Iterator[tuple[Stamp, int]]:
-    """Yield for closed files what their name says and where they started by their last write, microseconds."""
-    for path, named in sample:
-        full = os.path.join(root, path)
-        try:
-            info = os.stat(full, follow_symlinks=False)
-            found = probe(full, info.st_size)
-        except OSError:
-            continue
-        if named.stamp is not None and found.duration and found.closed is not False:
-            yield named.stamp, info.st_mtime_ns // 1000 - found.duration
+        return []
+    return [path for path in children if path not in usual and not os.path.basename(path).startswith(".")][:_CHILDREN]

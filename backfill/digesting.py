@@ -1,22 +1,23 @@
 """Taking the digest of a segment that is already here: when it is sealed, or to see whether it is still what it was.
 
-Rule: a digest counts only if the file did not change while it was read. Reading is paced; it shares the disk with live
-recording.
+Rule: a digest counts only if the file is the one that the ledger's row speaks of, and did not change while it was read.
+Reading is paced; it shares the disk with live recording.
 """
 
 import os
 from collections.abc import Iterable
 
-from backfill.beneath import open_beneath
+from backfill.beneath import folder_beneath, open_beneath
 from backfill.chunks import chunk_at, count
 from backfill.gate import Gate
-from backfill.intake import unit_files
 from backfill.storage import Storage
 from backfill.transfer import BLOCK, block_buffer
+from backfill.unchanged import look_in, look_of
+from backfill.units import unit_files
 from schema.digests import hasher
-from schema.errors import SourceChanged, SourceGone, SourceUnreadable
+from schema.errors import PathRefused, SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, manifest_of
+from schema.ledger.manifests import FileManifest, manifest_of
 from schema.values import FileDigest, Kind, Segment, State
 
 _TOGETHER = 200
@@ -29,50 +30,75 @@ def take(
     """Return the digests of every file of `segment` as it is now.
 
     `from_disk`: past the page cache where the system allows it, to see what the disk really holds.
-    Raises SourceGone, SourceChanged, SourceUnreadable, Interrupted.
+    Raises SourceGone, SourceUnreadable, Interrupted; SourceChanged if what is there is not what the ledger's row speaks
+    of, before or after it was read.
     """
     try:
         if segment.kind is Kind.FILE:
-            return (manifest_of("", _digest(storage, segment.path, chunk_size, gate, from_disk)),)
-        folder = os.path.join(storage.root, segment.path)
-        names = [name for name, _ in unit_files(folder)]
-        paths = [(name, f"{segment.path}/{name}") for name in names]
-        return tuple(manifest_of(name, _digest(storage, path, chunk_size, gate, from_disk)) for name, path in paths)
+            return (_file(storage, segment, chunk_size, gate, from_disk),)
+        return _folder(storage, segment, chunk_size, gate, from_disk)
     except (FileNotFoundError, NotADirectoryError):
         raise SourceGone(segment.path, storage.server) from None
+    except PathRefused:  # a link, or a pipe, where a recording was
+        raise SourceChanged(segment.path, storage.server) from None
     except OSError as error:
         raise SourceUnreadable(segment.path, storage.server, error.strerror) from None
 
 
-def _digest(storage: Storage, path: str, chunk_size: int, gate: Gate, from_disk: bool) -> FileDigest:
-    fd = open_beneath(storage.root, path)
+def _file(storage: Storage, segment: Segment, chunk_size: int, gate: Gate, from_disk: bool) -> FileManifest:
+    fd = open_beneath(storage.root, segment.path)
     try:
-        if from_disk and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        before = os.fstat(fd)
-        whole, chunks, view = hasher(), list[bytes](), block_buffer()
-        single = before.st_size <= chunk_size
-        for number in range(count(before.st_size, chunk_size)):
-            chunk = chunk_at(number, before.st_size, chunk_size)
-            part = whole if single else hasher()
-            offset, end = chunk.offset, chunk.offset + chunk.length
-            while offset < end:
-                wanted = min(BLOCK, end - offset)
-                gate.take(wanted)
-                got = os.preadv(fd, [view[:wanted]], offset)
-                if got == 0:
-                    raise SourceChanged(path, storage.server)
-                part.update(view[:got])
-                if not single:
-                    whole.update(view[:got])
-                offset += got
-            chunks.append(part.digest())
-        after = os.fstat(fd)
+        if not look_of(os.fstat(fd)).is_of(segment):
+            raise SourceChanged(segment.path, storage.server)
+        digest = _digest(fd, segment.path, storage, chunk_size, gate, from_disk)
+        if not look_of(os.fstat(fd)).is_of(segment):
+            raise SourceChanged(segment.path, storage.server)
     finally:
         os.close(fd)
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise SourceChanged(path, storage.server)
-    return FileDigest(before.st_size, whole.digest(), chunk_size, () if single else tuple(chunks))
+    return manifest_of("", digest)
+
+
+def _folder(
+    storage: Storage, segment: Segment, chunk_size: int, gate: Gate, from_disk: bool
+) -> tuple[FileManifest, ...]:
+    files: list[FileManifest] = []
+    with folder_beneath(storage.root, segment.path.rpartition("/")[0]) as parent:
+        if not look_in(parent, storage.root, segment).is_of(segment):
+            raise SourceChanged(segment.path, storage.server)
+        for name, _ in unit_files(os.path.join(storage.root, segment.path)):
+            path = f"{segment.path}/{name}"
+            fd = open_beneath(storage.root, path)
+            try:
+                files.append(manifest_of(name, _digest(fd, path, storage, chunk_size, gate, from_disk)))
+            finally:
+                os.close(fd)
+        if not look_in(parent, storage.root, segment).is_of(segment):
+            raise SourceChanged(segment.path, storage.server)
+    return tuple(files)
+
+
+def _digest(fd: int, path: str, storage: Storage, chunk_size: int, gate: Gate, from_disk: bool) -> FileDigest:
+    if from_disk and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    size = os.fstat(fd).st_size
+    whole, chunks, view = hasher(), list[bytes](), block_buffer()
+    single = size <= chunk_size
+    for number in range(count(size, chunk_size)):
+        chunk = chunk_at(number, size, chunk_size)
+        part = whole if single else hasher()
+        offset, end = chunk.offset, chunk.offset + chunk.length
+        while offset < end:
+            wanted = min(BLOCK, end - offset)
+            gate.take(wanted)
+            got = os.preadv(fd, [view[:wanted]], offset)
+            if got == 0:
+                raise SourceChanged(path, storage.server)
+            part.update(view[:got])
+            if not single:
+                whole.update(view[:got])
+            offset += got
+        chunks.append(part.digest())
+    return FileDigest(size, whole.digest(), chunk_size, () if single else tuple(chunks))
 
 
 def take_fresh(ledger: Ledger, storage: Storage, paths: Iterable[str], chunk_size: int, gate: Gate) -> int:

@@ -17,15 +17,17 @@ from backfill.gate import Gate
 from backfill.landing import Lander
 from backfill.peer import Peer
 from backfill.plan import refuse
-from backfill.prepare import fitting, lock
+from backfill.prepare import fitting, lock, tidy
 from backfill.progress import (
     FillEnded,
     FillStarted,
     Listener,
+    Meter,
     SegmentLanded,
     SegmentRefused,
     nobody,
 )
+from backfill.reserve import Reserve
 from backfill.site import Site
 from backfill.staging import Staging
 from backfill.storage import Storage
@@ -51,7 +53,6 @@ from schema.errors import (
     WriteFailed,
 )
 from schema.ledger import Ledger
-from schema.moments import human_size
 from schema.values import FillResult, Landed, Plan, Refusal, Refused, Task
 
 _BATCH = 64
@@ -71,11 +72,16 @@ _REFUSALS: Mapping[type[OperatorError], Refusal] = {
     ReserveReached: Refusal.NO_SPACE,
     PermissionMissing: Refusal.NOT_PERMITTED,
     PathRefused: Refusal.PATH_REFUSED,
+    StagingUnusable: Refusal.OTHER_MOUNT,
 }
 """Errors of one segment: it is left out with a reason and the fill goes on."""
 
 _AWAY = (PeerIncompatible, PeerInvalid, PeerRefused, PeerUnreachable, PeerUntrusted)
 """Errors of a whole peer: what it was asked for waits for the next fill, and what others have is still fetched."""
+
+
+MakeRoom = Callable[[Staged], Refused | None]
+"""Called in the lander's thread right before a whole, verified segment gets its name; returns why it must not."""
 
 
 async def fill(
@@ -88,24 +94,25 @@ async def fill(
     now: Callable[[], int],
     gate: Gate,
     listener: Listener = nobody,
+    make_room: MakeRoom | None = None,
 ) -> FillResult:
     """Bring over what `plan` names for `server` and record it.
 
     Stops early, with what is landed kept, when `gate` is stopped; the result says so. Where a disk turns out to be full
     the rest of what was to go there is refused. Raises AlreadyRunning, StagingUnusable, StorageAway, StorageSwapped and
-    PermissionMissing before anything is moved, if no storage can be filled; CannotPublish and the ledger's errors
-    later: what is staged then waits for the next run.
+    PermissionMissing before anything is moved, if no storage can be filled; the ledger's errors later: what is staged
+    then waits for the next run.
     """
     began = time.monotonic()
-    if not plan.tasks and not plan.refused:
-        return FillResult()
     with contextlib.ExitStack() as held:
         stagings, unready = await asyncio.to_thread(lock, plan, site, ledger, held)
-        for storage_id, staging in stagings.items():
-            await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
-        tasks, left_out = await asyncio.to_thread(fitting, plan, site, stagings)
+        await tidy(plan, server, site, ledger, stagings)
+        if not plan.tasks and not plan.refused:
+            return FillResult()
+        reserve = Reserve(stagings, site.settings.fill.reserve)
+        tasks, left_out = await asyncio.to_thread(fitting, plan, site, ledger, stagings, reserve)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
-        run = _Run(site, peers, stagings, gate, listener, Lander(ledger, now))
+        run = _Run(site, peers, stagings, reserve, gate, Meter(listener), Lander(ledger, now), make_room)
         listener(FillStarted(server, plan))
         for refused in (*plan.refused, *unready, *left_out):
             run.refuse(refused)
@@ -138,20 +145,21 @@ class _Run:
         site: Site,
         peers: Mapping[str, Peer],
         stagings: Mapping[int, Staging],
+        reserve: Reserve,
         gate: Gate,
-        listener: Listener,
+        meter: Meter,
         lander: Lander,
+        make_room: MakeRoom | None,
     ) -> None:
         self._site = site
         self._peers = peers
         self._stagings = stagings
+        self._reserve = reserve
         self._gate = gate
-        self._listener = listener
+        self._listener = meter
         self._lander = lander
+        self._make_room = make_room
         self._rules = site.settings.fill
-        self._under_way: set[Task] = set()
-        self._full: dict[int, str] = {}
-        """Storages whose disk turned out to be full, with the reason."""
         self._away: dict[str, str] = {}
         """Peers that cannot be had now, with the reason."""
         self._stopped = ""
@@ -163,7 +171,7 @@ class _Run:
         return FillResult(
             landed=tuple(self._landed),
             refused=tuple(self._refused),
-            sent=sum(one.sent for one in self._landed),
+            sent=self._listener.moved,
             seconds=seconds,
             stopped=self._stopped or "; ".join(self._away.values()),
         )
@@ -200,10 +208,9 @@ class _Run:
                 return
             if task.peer in self._away:
                 continue
-            if task.storage_id in self._full:
-                self.refuse(refuse(task, Refusal.NO_SPACE, self._full[task.storage_id]))
+            if full := self._reserve.why_full(task):
+                self.refuse(refuse(task, Refusal.NO_SPACE, full))
                 continue
-            self._under_way.add(task)
             try:
                 staged = await loop.run_in_executor(pool, self._bring, task)
             except Interrupted:
@@ -214,11 +221,12 @@ class _Run:
                 continue
             except tuple(_REFUSALS) as error:
                 if isinstance(error, DiskFull):
-                    self._full[task.storage_id] = str(error)
+                    self._reserve.note_full(task, str(error))
                 self.refuse(refuse(task, _REFUSALS[type(error)], str(error)))
                 continue
-            finally:
-                self._under_way.discard(task)
+            if isinstance(staged, Refused):
+                self.refuse(staged)
+                continue
             await self._hand_over(done, staged, landing)
 
     @staticmethod
@@ -229,32 +237,20 @@ class _Run:
         if not putting.done():
             putting.cancel()
 
-    def _bring(self, task: Task) -> Staged:
-        staging = self._stagings[task.storage_id]
-        self._check_reserve(staging, task.storage_id)
-        return bring(
-            task,
-            self._peers[task.peer],
-            self._site.storage(task.storage_id),
-            staging,
-            rules=self._rules,
-            gate=self._gate,
-            listener=self._listener,
-        )
-
-    def _check_reserve(self, staging: Staging, storage_id: int) -> None:
-        """Raise ReserveReached if what is under way to this storage would leave less than the reserve.
-
-        Raises WriteFailed if the staging folder is gone.
-        """
-        try:
-            free = staging.free()
-        except OSError as error:  # the disk went away meanwhile
-            raise WriteFailed(staging.folder, error.strerror) from None
-        mine = [task for task in tuple(self._under_way) if task.storage_id == storage_id]
-        short = self._rules.reserve + sum(task.source.size for task in mine) - free
-        if short > 0 and short > sum(staging.held(task) for task in mine):
-            raise ReserveReached(staging.folder, human_size(free), human_size(self._rules.reserve))
+    def _bring(self, task: Task) -> Staged | Refused:
+        storage = self._site.storage(task.storage_id)
+        if here := self._lander.already_here(task, storage):
+            return here
+        with self._reserve.kept(task):
+            return bring(
+                task,
+                self._peers[task.peer],
+                storage,
+                self._stagings[task.storage_id],
+                rules=self._rules,
+                gate=self._gate,
+                listener=self._listener,
+            )
 
     def refuse(self, refused: Refused) -> None:
         """Note and tell what is left out."""
@@ -286,7 +282,15 @@ class _Run:
         outcomes: list[Landed | Refused] = [
             refuse(one.task, Refusal.WRITE_FAILED, f"the copy is gone: {one.partial.path}") for one in gone
         ]
-        staged = [one for one in group if one not in gone]
+        staged = []
+        for one in group:
+            if one in gone:
+                continue
+            refused = self._make_room(one) if self._make_room else None
+            if refused:
+                outcomes.append(refused)
+            else:
+                staged.append(one)
         if not staged:
             return outcomes
         try:

@@ -5,13 +5,15 @@ recording on motion has lawful holes. What was deleted here on purpose or by ret
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
 from schema.spans import Span, clip, intersect, longer_than, merge, moved, subtract, total
 from schema.values import Gap, GapState, Outage, Refusal
+
+UNDONE = "deleted again after it was filled from {0}: does the recorder here delete files that it did not write?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,11 @@ class Coverage:
     filled: Mapping[str, list[Span]] = field(default_factory=dict)
     """Fetched, by the server it came from."""
     gone: list[Span] = field(default_factory=list)
-    """Deleted here; not to be filled again."""
+    """Written by the recorder here and deleted; not to be filled again."""
+    undone: Mapping[str, list[Span]] = field(default_factory=dict)
+    """Fetched, by the server it came from, and deleted; not to be filled again."""
+    open_since: int | None = None
+    """Where the file begins that is being written: from there on nothing is known yet."""
 
     @property
     def held(self) -> list[Span]:
@@ -36,15 +42,15 @@ class Coverage:
 
     def with_more(self, other: "Coverage") -> "Coverage":
         """Return this and what another storage of the same server holds."""
+        opened = [one.open_since for one in (self, other) if one.open_since is not None]
         return Coverage(
             own=merge([*self.own, *other.own]),
             claimed=merge([*self.claimed, *other.claimed]),
             early=merge([*self.early, *other.early]),
             gone=merge([*self.gone, *other.gone]),
-            filled={
-                origin: merge([*self.filled.get(origin, ()), *other.filled.get(origin, ())])
-                for origin in sorted({*self.filled, *other.filled})
-            },
+            filled=_both(self.filled, other.filled),
+            undone=_both(self.undone, other.undone),
+            open_since=min(opened, default=None),
         )
 
     def shifted(self, us: int) -> "Coverage":
@@ -60,9 +66,18 @@ class Coverage:
         )
 
     @property
+    def deleted(self) -> list[Span]:
+        """Everything that was here: what is deleted on purpose is not filled again."""
+        return merge(span for spans in (self.gone, *self.undone.values()) for span in spans)
+
+    @property
     def offered(self) -> list[Span]:
         """What a peer may be asked for, by its names."""
         return merge([*self.own, *self.claimed])
+
+
+def _both(one: Mapping[str, list[Span]], other: Mapping[str, list[Span]]) -> dict[str, list[Span]]:
+    return {origin: merge([*one.get(origin, ()), *other.get(origin, ())]) for origin in sorted({*one, *other})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +86,16 @@ class Rules:
 
     `window` is what to look at: from where this server's recordings begin (or what the operator asked for) to now less
     the settling time. `continuous`: the recorder should record all the time, so that time nobody holds is lost;
-    otherwise it is lost only inside a recorded outage.
+    otherwise it is lost only inside an outage that was observed: in a silence that is merely inferred peers were there,
+    and recorded what moved.
     """
 
     window: Span
     threshold: int
     continuous: bool = True
     outages_only: bool = False
+    losable: Span | None = None
+    """Where time that nobody holds may be called lost; None for all of `window`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +160,16 @@ def find(
         for span in clip(subtract(spans, told), window):
             gaps.append(_gap(server, camera, span, GapState.FILLED, causes, peer=origin))
         told = merge([*told, *spans])
-    lost = subtract(missing, offered)
+    for span, origin in _undone(here, rules):
+        gaps.append(_gap(server, camera, span, GapState.REFUSED, causes, reason=UNDONE.format(origin)))
+    # What a peer is writing may hold it: that is known when the peer closes its file.
+    unknown = merge(Span(peer.open_since, window.end) for peer in peers.values() if peer.open_since is not None)
+    lost = subtract(subtract(missing, offered), unknown)
     if not rules.continuous:
-        lost = intersect(lost, merge(outage.span for outage in outages))
+        lost = intersect(lost, merge(outage.span for outage in outages if outage.observed))
     last = max((span[-1].end for span in (here.held, offered) if span), default=window.start)
+    if rules.losable is not None:
+        lost = clip(lost, rules.losable)
     for span in longer_than(clip(lost, Span(window.start, last)), rules.threshold):
         reason = "no server has it" + ("" if not peers else f"; {_absent(span, offers)}")
         gaps.append(_gap(server, camera, span, GapState.LOST, causes, reason=reason))
@@ -155,13 +179,16 @@ def find(
 def hoped(here: Coverage, peers: Mapping[str, Coverage], rules: Rules, outages: Sequence[Outage] = ()) -> list[Span]:
     """Return what no name says that a peer holds, but its first file after a start may, because it was named late.
 
-    No gap by itself - by its names nobody has it - but worth fetching with the gaps, until that file is here: no name
-    tells whether it held any of it.
+    No gap by itself - by its names nobody has it - but worth fetching with the gaps, until that file is here, or was
+    deleted here: no name tells whether it held any of it.
     """
     if rules.window.end <= rules.window.start:
         return []
     untried = [
-        span for name, peer in peers.items() for span in peer.early if not _holds(here.filled.get(name, ()), span.end)
+        span
+        for name, peer in peers.items()
+        for span in peer.early
+        if not _holds(here.filled.get(name, ()), span.end) and not _holds(here.gone, span.end)
     ]
     found = longer_than(intersect(_missing(here, rules), merge(untried)), rules.threshold)
     return [span for span in found if not rules.outages_only or explain(span, outages)]
@@ -169,7 +196,21 @@ def hoped(here: Coverage, peers: Mapping[str, Coverage], rules: Rules, outages: 
 
 def _missing(here: Coverage, rules: Rules) -> list[Span]:
     """Return what is neither held here nor was deleted here."""
-    return subtract(subtract([rules.window], here.held), here.gone)
+    return subtract(subtract([rules.window], here.held), here.deleted)
+
+
+def _undone(here: Coverage, rules: Rules) -> Iterator[tuple[Span, str]]:
+    """Yield what was filled and then deleted by something that left the recordings around it alone, with its origin.
+
+    Retention deletes what lies beside it as well; a recorder's upkeep takes only the files that it does not know.
+    """
+    around = merge(Span(span.start - rules.threshold, span.end + rules.threshold) for span in here.gone)
+    told = here.held
+    for origin, spans in here.undone.items():
+        alone = [span for span in spans if not clip(around, span)]
+        for span in longer_than(clip(subtract(alone, told), rules.window), rules.threshold):
+            yield span, origin
+        told = merge([*told, *spans])
 
 
 def _holds(spans: Sequence[Span], moment: int) -> bool:

@@ -5,7 +5,6 @@ what is no recording is counted with its reason, never dropped in silence. Runs 
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,12 +12,18 @@ from typing import NamedTuple
 import msgspec
 
 from backfill.containers import Probe, probe
+from backfill.filled import Filled
 from backfill.layouts import EndRule, Named
 from backfill.layouts.zones import resolve
-from backfill.origins import OriginLog
-from backfill.seal import Look, judge, unusable
-from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, inode_of
+from backfill.seal import FUTURE, STALL, Look, judge, unusable
+from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, held_time, inode_of
+from backfill.units import measure_unit
+from schema.errors import PathRefused
+from schema.spans import DAY
 from schema.values import Kind, Mark, Segment, State
+
+_LINGERS = DAY
+"""A file without an end that was not written to for this long is done with: its folder may settle."""
 
 
 @dataclass(slots=True)
@@ -29,6 +34,8 @@ class FolderLook:
     mtime_ns: int
     added: list[Segment] = field(default_factory=list)
     changed: list[Segment] = field(default_factory=list)
+    replaced: list[tuple[Segment, Segment]] = field(default_factory=list)
+    """Those of the changed that are another file than before: what the ledger knew, and what is there now."""
     vanished: list[Segment] = field(default_factory=list)
     """Known before, not there now; tombstones excepted."""
     subfolders: list[str] = field(default_factory=list)
@@ -66,15 +73,15 @@ class Intake:
 
     Args:
         now: microseconds UTC, one moment for the whole scan.
-        origins: says which files were filled; None if there are no such records.
+        filled: says which files a fill brought.
     """
 
-    def __init__(self, storage: Storage, *, now: int, origins: OriginLog | None) -> None:
+    def __init__(self, storage: Storage, *, now: int, filled: Filled) -> None:
         self._storage = storage
         self._layout = storage.layout
         self._zone = storage.zone
         self._now = now
-        self._origins = origins
+        self._filled = filled
 
     def look(
         self, folder: str, mtime_ns: int, known: dict[str, Segment], *, stat_all: bool = False, rejudge: bool = False
@@ -107,6 +114,8 @@ class Intake:
                     names.append(name)
                     if info is None:
                         found.kept += 1
+                        if before is not None and self._may_change(before):
+                            found.settled = False
                     else:
                         fresh.append((name, info, before))
         except OSError as error:
@@ -149,12 +158,31 @@ class Intake:
         if before is None or before.state in (State.OPEN, State.GONE) or entry.inode() & INODE_MASK != before.inode:
             return entry.stat(follow_symlinks=False)
         # What was quarantined or never closed may have had a writer after all: a stalled disk, a sleeping machine.
-        final = before.state is State.SEALED and not before.marks & Mark.UNCLOSED
+        final = before.state is State.SEALED and not before.marks & (Mark.UNCLOSED | Mark.SUSPECT)
         if final and not stat_all:
             return None
         info = entry.stat(follow_symlinks=False)
-        same = info.st_size == before.size and _held(info.st_mtime_ns) == before.mtime_ns
-        return None if same and before.kind is Kind.FILE else info
+        same = info.st_size == before.size and held_time(info.st_mtime_ns) == before.mtime_ns
+        if not same or before.kind is not Kind.FILE:
+            return info
+        rested = self._age(before) >= STALL and bool(before.marks & Mark.SUSPECT)
+        return info if rested or self._came(before) else None
+
+    def _age(self, segment: Segment) -> int:
+        return self._now - segment.mtime_ns // 1000
+
+    def _came(self, before: Segment) -> bool:
+        """Tell whether what was quarantined for a time in the future is to be judged again: its time has come."""
+        ahead = before.state is State.QUARANTINED and before.start > before.mtime_ns // 1000
+        return ahead and before.start <= self._now + FUTURE
+
+    def _may_change(self, segment: Segment) -> bool:
+        """Tell whether a segment is to be looked at again although its folder may not change until then."""
+        if segment.state is State.QUARANTINED:
+            return self._age(segment) < _LINGERS or segment.start > self._now + FUTURE
+        if segment.state is State.SEALED and segment.marks & Mark.UNCLOSED:
+            return self._age(segment) < _LINGERS
+        return segment.state is State.SEALED and bool(segment.marks & Mark.SUSPECT)
 
     def _judge_all(
         self, fresh: list[tuple[str, os.stat_result, Segment | None]], names: list[str], found: FolderLook
@@ -182,8 +210,15 @@ class Intake:
                 reason=verdict.reason,
                 origin=self._storage.origin,
             )
-            if not (verdict.state is State.OPEN or unusable(look, self._layout.traits)):
-                segment = self._with_origin(segment)
+            try:
+                if verdict.state is State.OPEN or unusable(look, self._layout.traits):
+                    segment = self._filled.waiting(segment, one.before)
+                else:
+                    segment = self._filled.settle(segment, one.before)
+            except (OSError, PathRefused) as error:
+                found.skip(f"cannot be read: {_why(error)}", one.path)
+                found.settled = False
+                continue
             self._put(segment, one.before, found)
 
     def _open(self, path: str, info: os.stat_result, before: Segment | None, found: FolderLook) -> "_Opened | None":
@@ -207,10 +242,10 @@ class Intake:
         """Return size, last write and what the container says. Raises OSError."""
         full = os.path.join(self._storage.root, path)
         if not self._layout.is_unit(path):
-            return info.st_size, _held(info.st_mtime_ns), probe(full, info.st_size)
+            return info.st_size, held_time(info.st_mtime_ns), probe(full, info.st_size)
         size, mtime_ns = measure_unit(full)
         problem = "" if size else "its folder holds nothing"
-        return size, _held(mtime_ns), Probe("folder", None, None, problem, plays=not problem)
+        return size, held_time(mtime_ns), Probe("folder", None, None, problem, plays=not problem)
 
     def _following(self, names: list[str]) -> dict[str, int]:
         """Return for each path the start of the same camera's next one in this folder."""
@@ -222,31 +257,11 @@ class Intake:
         starts.sort()
         return {one[2]: other[1] for one, other in pairwise(starts) if one[0] == other[0]}
 
-    def _with_origin(self, segment: Segment) -> Segment:
-        """Return the segment with what the origin records say of it: a filled file is never our own.
-
-        They know its time, also where its name here or its last write would not tell.
-        """
-        if self._origins is None:
-            return segment
-        origin = self._origins.find(segment.path, segment.start, segment.size, segment.mtime_ns)
-        if origin is None:
-            return segment
-        return msgspec.structs.replace(
-            segment,
-            origin=origin.server,
-            digest=bytes.fromhex(origin.digest),
-            camera=origin.camera,
-            start=origin.start,
-            end=origin.end,
-            state=State.SEALED,
-            marks=segment.marks & Mark.UNCLOSED,
-            reason="",
-        )
-
     def _put(self, segment: Segment, before: Segment | None, found: FolderLook) -> None:
         if segment.state is State.OPEN:
             found.still_open += 1
+            found.settled = False
+        elif self._may_change(segment):
             found.settled = False
         if before is None:
             found.added.append(segment)
@@ -257,38 +272,13 @@ class Intake:
         if same and before.digest is not None:
             segment = msgspec.structs.replace(segment, digest=before.digest)
         segment = msgspec.structs.replace(segment, id=before.id)
+        if before.inode != segment.inode:
+            found.replaced.append((before, segment))
         if segment == before:
             found.kept += 1
         else:
             found.changed.append(segment)
 
 
-def _held(time_ns: int) -> int:
-    """Return a file's time as the ledger can hold it: some file systems know years up to 9999."""
-    return max(-(2**63), min(time_ns, 2**63 - 1))
-
-
-def measure_unit(folder: str) -> tuple[int, int]:
-    """Return size and latest write in nanoseconds of a segment that is a folder. Raises OSError."""
-    size, newest = 0, os.lstat(folder).st_mtime_ns
-    for _, part in unit_files(folder):
-        size += part.st_size
-        newest = max(newest, part.st_mtime_ns)
-    return size, newest
-
-
-def unit_files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield name and stat of every file of a segment that is a folder, sorted, names relative to it.
-
-    Symbolic links and special files are not part of a segment. Raises OSError.
-    """
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        with os.scandir(os.path.join(folder, below)) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                name = f"{below}/{entry.name}" if below else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(name)
-                elif entry.is_file(follow_symlinks=False):
-                    yield name, entry.stat(follow_symlinks=False)
+def _why(error: OSError | PathRefused) -> str:
+    return str(error.strerror if isinstance(error, OSError) else error)

@@ -16,19 +16,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+import msgspec
+
 from backfill.beneath import CaseClash, folder_beneath, open_beneath
 from backfill.bring import Staged, last_write
-from backfill.intake import unit_files
+from backfill.containers import flavour
 from backfill.origins import Origin, OriginLog
 from backfill.placing import other_names
 from backfill.plan import refuse
 from backfill.publish import publish
 from backfill.storage import Storage, inode_of
 from backfill.transfer import block_buffer, write_error
+from backfill.units import unit_files
 from schema.digests import hasher
-from schema.errors import DiskFull, PathRefused, PermissionMissing
+from schema.errors import CannotPublish, DiskFull, PathRefused, PermissionMissing
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, Landing, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
+from schema.ledger.segments import Landing
 from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State, Task
 
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
@@ -56,17 +60,21 @@ class Lander:
     def land(self, storage: Storage, batch: Sequence[Staged]) -> list[Landed | Refused]:
         """Land `batch`, all of `storage`; returns for each segment what became of it.
 
-        Raises CannotPublish and the ledger's errors; what has its final name by then stays, and the next run or scan
-        takes it in.
+        Raises StorageAway, StagingUnusable before anything is done, and the ledger's errors; what has its final name by
+        then stays, and the next run or scan takes it in.
         """
         origins = OriginLog(storage.state_folder())
         refused: list[Landed | Refused] = []
         published: list[_Published] = []
+        twins: list[Staged] = []
         named: list[tuple[Staged, str, Iterator[str]]] = []
         for staged in batch:
             names = _free_names(staged)
             path = next(names, None)
-            if path is None:
+            unreadable = _unreadable(staged)
+            if unreadable is not None:
+                refused.append(unreadable)
+            elif path is None:
                 refused.append(_conflict(staged))
             else:
                 named.append((staged, path, names))
@@ -79,10 +87,13 @@ class Lander:
             for staged, path, names in named:
                 try:
                     outcome = self._publish(staged, path, names, folders, origins)
+                except CannotPublish as error:
+                    outcome = refuse(staged.task, Refusal.CANNOT_PUBLISH, str(error))  # the copy is good: it waits
                 except OSError as error:
                     outcome = _failed(staged, error)
                 if isinstance(outcome, Refused):
                     refused.append(outcome)
+                    twins += [staged] if outcome.why is Refusal.ALREADY_HERE else []
                 else:
                     published.append(outcome)
             lost = folders.make_durable()
@@ -92,10 +103,28 @@ class Lander:
             if one.folder in lost
         ]
         durable = [one for one in published if one.folder not in lost]
-        self._commit(durable)
+        self._commit(durable, twins)
         for one in published:
             one.staged.partial.drop_journals()
         return refused + [self._landed(one) for one in durable]
+
+    @staticmethod
+    def already_here(task: Task, storage: Storage) -> Refused | None:
+        """Return the refusal of a file that the recorder here wrote bit for bit itself, if its digest is known.
+
+        Asked before a byte is moved. One with the source's last write too may be ours, published by a run that was
+        killed, and is taken in when it is landed.
+        """
+        source = task.source
+        if source.digest is None or source.kind is not Kind.FILE:
+            return None
+        try:
+            fd = open_beneath(storage.root, task.path)
+            ours = os.fstat(fd).st_mtime_ns == source.mtime_ns
+            same = _holds(fd, FileManifest("", source.size, source.digest, 0, ()))
+        except (OSError, PathRefused):
+            return None
+        return refuse(task, Refusal.ALREADY_HERE, task.path) if same and not ours else None
 
     def _origin(self, staged: Staged, path: str) -> Origin:
         source = staged.task.source
@@ -128,7 +157,10 @@ class Lander:
                 publish(staged.partial.path, fd, name)
             except FileExistsError:
                 if _same_content(staged, path):
-                    return self._found(staged, path, fd, name)
+                    found = self._found(staged, path, fd, name)
+                    if isinstance(found, Refused):  # what was noted of this name a moment ago is not of this file
+                        origins.append([msgspec.structs.replace(self._origin(staged, path), server="")])
+                    return found
             else:
                 return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
             free = next(names, None)  # the recorder wrote there a moment ago
@@ -146,10 +178,13 @@ class Lander:
             return _Published(staged, path, inode_of(os.stat(name, dir_fd=fd, follow_symlinks=False)))
         return refuse(staged.task, Refusal.ALREADY_HERE, path)
 
-    def _commit(self, published: Sequence[_Published]) -> None:
+    def _commit(self, published: Sequence[_Published], twins: Sequence[Staged]) -> None:
+        """Record what landed, and the digests of what was here already, so that it is not fetched to see that again."""
         landings = [Landing(self._segment(one), one.staged.files, _row_here(one.staged.task)) for one in published]
+        digests = [(one.task.source, one.files) for one in twins if _row_here(one.task) and not one.task.source.digest]
         with self._ledger.writing() as connection:
             self._ledger.segments.land(connection, landings)
+            self._ledger.segments.set_digests(connection, digests)
 
     @staticmethod
     def _segment(one: _Published) -> Segment:
@@ -235,6 +270,21 @@ def _free_names(staged: Staged) -> Iterator[str]:
     for path in chain([task.path], other_names(staged.storage, task.path)):
         if not os.path.lexists(os.path.join(staged.storage.root, path)) or _same_content(staged, path):
             yield path
+
+
+def _unreadable(staged: Staged) -> Refused | None:
+    """Return the refusal of a segment that the recorder here could not read: in its tree it would do harm."""
+    reads = staged.task.reads
+    if not reads or staged.manifest.kind is not Kind.FILE:
+        return None
+    try:
+        found = flavour(staged.partial.path)
+    except OSError as error:
+        return _failed(staged, error)
+    if found in reads:
+        return None
+    staged.partial.drop()
+    return refuse(staged.task, Refusal.UNREADABLE_HERE, f'it is {found}, not {" or ".join(reads)}; see fill = "side"')
 
 
 def _conflict(staged: Staged) -> Refused:

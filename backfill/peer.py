@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from backfill.beneath import folder_beneath, open_beneath
-from backfill.intake import measure_unit, unit_files
 from backfill.site import Site
 from backfill.storage import Storage
+from backfill.units import measure_unit, unit_files
 from schema.errors import SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
 from schema.spans import Span
@@ -107,7 +107,7 @@ class FolderPeer:
         except OSError as error:
             raise _named(error, segment.path, self._name) from None
         if info.st_size != segment.size or info.st_mtime_ns != segment.mtime_ns:
-            raise SourceChanged(segment.path, self._name)
+            raise self._changed(segment)
         return Manifest(Kind.FILE, (_file("", info, known),), info.st_mtime_ns)
 
     def _digests(self, segment: Segment) -> dict[str, FileDigest]:
@@ -118,11 +118,20 @@ class FolderPeer:
             files = self._ledger.segments.manifest(connection, segment)
         return {file.name: FileDigest(file.size, file.digest, file.chunk_size, file.chunks) for file in files}
 
+    def _changed(self, segment: Segment) -> SourceChanged:
+        """Return that `segment` is not what the ledger says, which the next scan must look at to heal it.
+
+        It was written to in place, so nothing about its folder would tell.
+        """
+        with self._ledger.writing() as connection:
+            self._ledger.segments.suspect(connection, segment)
+        return SourceChanged(segment.path, self._name)
+
     def _folder_manifest(self, segment: Segment, root: str, known: dict[str, FileDigest]) -> Manifest:
         with folder_beneath(root, segment.path):
             folder = os.path.join(root, segment.path)
             if measure_unit(folder) != (segment.size, segment.mtime_ns):
-                raise SourceChanged(segment.path, self._name)
+                raise self._changed(segment)
             files = tuple(_file(name, info, known) for name, info in unit_files(folder))
         return Manifest(Kind.FOLDER, files, segment.mtime_ns)
 

@@ -1,7 +1,8 @@
 """Where a filled segment goes: which storage of the destination, and under which path.
 
 Rule: pure. Between two storages of one layout the peer's name is kept to the letter, with the camera's own name here;
-between layouts a new name is written from camera and time. What cannot be named is refused with the missing field, and
+between layouts a new name is written from camera and time. What that one's recorder cannot read is not known here: see
+`only_reads`. What cannot be named is refused with the missing field, and
 so is a name that would be read here as another camera's.
 """
 
@@ -93,6 +94,16 @@ def _renamed(storage: Storage, source_storage: Storage, segment: Segment, named:
     if path.rpartition(".")[2] != suffix:
         raise Unplaceable(f"{ours} names no files that end in .{suffix}")
     return path
+
+
+def only_reads(storage: Storage, source_storage: Storage) -> tuple[str, ...]:
+    """Return the only containers that `storage` takes of what `source_storage` names; nothing if it takes any.
+
+    What a file holds is known when it is here: the lander looks (`landing`). What the same layout wrote is as it should
+    be.
+    """
+    foreign = storage.origin is None and not _alike(storage, source_storage)
+    return storage.layout.traits.reads if foreign else ()
 
 
 def other_names(storage: Storage, path: str) -> Iterator[str]:

@@ -282,6 +282,7 @@ def refuse(task: Task, why: Refusal, detail: str = "") -> Refused:
         path=task.source.path,
         why=why,
         detail=detail,
+        size=task.source.size,
     )
 
 

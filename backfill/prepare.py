@@ -4,12 +4,14 @@ Rule: an empty mount point or a foreign disk is never filled. A storage that can
 others from it.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from backfill.plan import refuse, within_space
+from backfill.plan import refuse
+from backfill.reserve import Reserve
 from backfill.site import Site
-from backfill.staging import Staging
+from backfill.staging import Staging, waiting
 from backfill.storage import Storage
 from schema.errors import (
     AlreadyRunning,
@@ -71,31 +73,61 @@ def _check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
         storage.check_identity(known)
 
 
-def fitting(plan: Plan, site: Site, stagings: Mapping[int, Staging]) -> tuple[list[Task], list[Refused]]:
+async def tidy(plan: Plan, server: str, site: Site, ledger: Ledger, stagings: Mapping[int, Staging]) -> None:
+    """Sweep what no fill asks for any more from the stagings of `server`, also where the plan has nothing to fill.
+
+    A storage that cannot be filled now is left for another time. Raises StagingUnusable for those that are filled.
+    """
+    for storage_id, staging in stagings.items():
+        await staging.sweep(task for task in plan.tasks if task.storage_id == storage_id)
+    for storage in site.of(server):
+        if storage.id not in stagings and all(task.storage_id != storage.id for task in plan.tasks):
+            with contextlib.suppress(*_NOT_NOW), contextlib.ExitStack() as held:
+                if idle := await asyncio.to_thread(_idle, storage, site, ledger, held):
+                    await idle.sweep(())
+
+
+def _idle(storage: Storage, site: Site, ledger: Ledger, held: contextlib.ExitStack) -> Staging | None:
+    """Return the staging of a storage that is not to be filled, locked; None if nothing is in it. Raises _NOT_NOW."""
+    if not waiting(storage):
+        return None
+    _check_disk(storage, site, ledger)
+    staging = Staging(storage)
+    held.enter_context(staging.locked())
+    return staging
+
+
+def fitting(
+    plan: Plan, site: Site, ledger: Ledger, stagings: Mapping[int, Staging], reserve: Reserve
+) -> tuple[list[Task], list[Refused]]:
     """Return the tasks whose source is there and that free space allows, in order, and the others with the reason.
 
     Tasks into storages that have no staging are neither.
     """
-    away: dict[int, str] = {}
-    for storage_id in {task.source.storage_id for task in plan.tasks}:
-        source = site.storage(storage_id)
-        if source.remote:
-            continue  # its service will say
-        try:
-            source.check_present()
-        except OperatorError as error:
-            away[storage_id] = str(error)
+    away = _unusable_sources(plan, site, ledger)
     tasks = [task for task in plan.tasks if task.storage_id in stagings]
-    left_out = [
-        refuse(task, Refusal.SOURCE_AWAY, away[task.source.storage_id])
-        for task in tasks
-        if task.source.storage_id in away
-    ]
-    kept: set[int] = set()
-    for storage_id, staging in stagings.items():
-        mine = [task for task in tasks if task.storage_id == storage_id and task.source.storage_id not in away]
-        here = sum(staging.held(task) for task in mine)  # of an earlier run: needs no space any more
-        fits, rest = within_space(mine, staging.free() + here - site.settings.fill.reserve)
-        kept.update(id(task) for task in fits)
-        left_out += rest
-    return [task for task in tasks if id(task) in kept], left_out
+    left_out = [refuse(task, *away[task.source.storage_id]) for task in tasks if task.source.storage_id in away]
+    fits, rest = reserve.fitting([task for task in tasks if task.source.storage_id not in away])
+    return fits, left_out + rest
+
+
+def _unusable_sources(plan: Plan, site: Site, ledger: Ledger) -> dict[int, tuple[Refusal, str]]:
+    """Return which storages the plan must not read from, and why.
+
+    Another disk there may hold other recordings under the very names that were planned.
+    """
+    away: dict[int, tuple[Refusal, str]] = {}
+    for storage_id in {task.source.storage_id for task in plan.tasks}:
+        storage = site.storage(storage_id)
+        if storage.remote:
+            continue  # its service will say
+        known = ledger.storage_note(storage_id)[0]
+        try:
+            storage.check_present()
+            if known:
+                storage.check_identity(known)
+        except StorageSwapped as error:
+            away[storage_id] = Refusal.SOURCE_SWAPPED, str(error)
+        except OperatorError as error:
+            away[storage_id] = Refusal.SOURCE_AWAY, str(error)
+    return away

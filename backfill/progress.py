@@ -4,6 +4,7 @@ Rule: an event is a frozen fact; the engine knows no listener. A listener is cal
 and must not raise.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,6 +60,22 @@ class FillEnded:
 
 Event = FillStarted | SegmentStarted | BytesMoved | SegmentLanded | SegmentRefused | FillEnded
 Listener = Callable[[Event], None]
+
+
+class Meter:
+    """A listener that passes everything on, and counts what was moved, also of segments that never landed."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+        self.moved = 0
+
+    def __call__(self, event: Event) -> None:
+        """Count and pass on."""
+        if isinstance(event, BytesMoved) and not event.resumed:
+            with self._lock:
+                self.moved += event.count
+        self._listener(event)
 
 
 def nobody(event: Event) -> None:

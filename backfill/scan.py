@@ -8,22 +8,23 @@ reason.
 import os
 import stat
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from backfill.clockcheck import doubt
+from backfill.filled import Filled, moved_record
 from backfill.intake import FolderLook, Intake
+from backfill.oddities import sift
 from backfill.origins import OriginLog
+from backfill.scanned import LISTED, Progress, ScanOptions, ScanReport
 from backfill.storage import Storage
-from backfill.vanished import DELETED, sort_out
+from backfill.vanished import DELETED, Moved, sort_out
 from schema.digests import short_name
 from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
 from schema.ledger.segments import Folder, FolderChange, Landing
 from schema.moments import human_duration
-from schema.values import Cause, Segment, State
+from schema.values import Cause, Oddity, Segment, State
 
 _BATCH = 4000
 """Segments a transaction: large enough for 50,000 a second, small enough that a stop loses little."""
@@ -33,62 +34,6 @@ _WORKERS = 2
 
 _RACY_NS = 2 * 10**9
 """A folder changed this recently may change again within the same time stamp, so it is not settled yet."""
-
-_LISTED = 10_000
-"""Paths a report lists of one kind at most; the counts are exact."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanOptions:
-    """How to scan."""
-
-    full: bool = False
-    """Look at every file, not only at changed folders."""
-    accept_loss: bool = False
-    """Take a storage that lost everything for one whose recordings were deleted."""
-    adopt: bool = False
-    """Take a foreign disk for the new one; what only the old one had is forgotten, not deleted on purpose."""
-    only: frozenset[str] | None = None
-    """Look at these folders alone, because something was heard of them; None for all."""
-
-
-@dataclass(slots=True)
-class ScanReport:
-    """What a scan found on one storage."""
-
-    storage: str
-    folders: int = 0
-    listed: int = 0
-    """Folders that had to be listed; the others had not changed."""
-    added: int = 0
-    changed: int = 0
-    still_open: int = 0
-    quarantined: list[tuple[str, str]] = field(default_factory=list)
-    """New in this scan: path and reason."""
-    uncertain: int = 0
-    """New segments whose local time could not be resolved."""
-    moved: int = 0
-    deleted: int = 0
-    """Vanished from the middle, kept as tombstones."""
-    retired: int = 0
-    """Vanished from the old end: retention."""
-    repaired: int = 0
-    """Damaged ledger rows replaced from the storage."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    """Entries that are no recordings, by reason."""
-    foreign: list[tuple[str, str]] = field(default_factory=list)
-    """The first of them: path and reason."""
-    vanished: list[str] = field(default_factory=list)
-    """The first paths that were deleted, or taken by retention."""
-    rewritten: list[str] = field(default_factory=list)
-    """Sealed segments that someone wrote to."""
-    notes: list[str] = field(default_factory=list)
-    fresh: list[str] = field(default_factory=list)
-    """Paths sealed since the scan before, for whoever takes digests while they are in the page cache."""
-    seconds: float = 0.0
-
-
-Progress = Callable[[ScanReport], None]
 
 
 def scan(
@@ -130,10 +75,14 @@ class _Scan:
         self._report = ScanReport(storage.title)
         self._batch: list[FolderChange] = []
         self._batched = 0
+        self._origins: OriginLog | None = None
+        self._odd: list[Oddity] = []
+        self._gone_folders: list[str] = []
         self._kept_folders = 0
         self._lost: list[Segment] = []
         self._appeared: list[Segment] = []
-        self._damaged: list[int] = []
+        self._damaged: dict[str, list[int]] = {}
+        """Ids of damaged rows by folder, until what replaces them is taken in."""
         self._lost_folders: list[int] = []
         self._lateness: list[int] = []
 
@@ -141,17 +90,19 @@ class _Scan:
         began = time.monotonic()
         storage, report = self._storage, self._report
         storage.check_present()
+        self._origins = self._origin_log()
         known_identity, known_rules, scanned = self._ledger.storage_note(storage.id)
         identity = self._check_identity(known_identity)
         rules = _fingerprint(storage)
         with self._ledger.reading() as connection:
-            known = self._ledger.segments.folders(connection, storage.id)
+            known = self._ledger.segments.folders(connection, storage.id, self._options.only)
         self._rejudge = bool(known) and rules != known_rules
         self._full = self._options.full or self._options.adopt or self._rejudge
         self._first = scanned == 0
         self._walk(known)
         self._settle_vanished()
-        self._ledger.note_storage(storage.id, identity=identity, rules=rules, scanned_us=self._now())
+        if self._options.only is None:
+            self._ledger.note_storage(storage.id, identity=identity, rules=rules, scanned_us=self._now())
         off = doubt(self._lateness)
         if off is not None:
             way = "later" if off > 0 else "earlier"
@@ -170,7 +121,7 @@ class _Scan:
         except StorageSwapped:
             if not self._options.adopt:
                 raise
-            identity = self._storage.identity() or self._storage.give_identity()
+            identity = self._storage.adopt()
             self._report.notes.append(
                 "this disk is now the one the ledger knows; the old one's recordings are forgotten"
             )
@@ -184,14 +135,15 @@ class _Scan:
         for path in known:
             if path:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
-        intake = Intake(self._storage, now=self._now(), origins=self._origins())
+        intake = Intake(self._storage, now=self._now(), filled=Filled(self._storage, self._origins))
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="scan") as pool:
-            waiting: list[Future[FolderLook]] = []
+            waiting: list[tuple[Future[FolderLook], bool]] = []
             stack = [""] if self._options.only is None else sorted(self._options.only)
             while stack or waiting:
                 while stack and len(waiting) < 2 * _WORKERS:
                     folder = stack.pop()
                     below = children.get(folder, [])
+                    looked_ns = time.time_ns()
                     mtime_ns = self._changed_at(folder)
                     if mtime_ns is None:
                         self._lose(folder, known, children)
@@ -199,11 +151,13 @@ class _Scan:
                         stack.extend(below)
                         self._kept_folders += 1
                     else:
-                        files = self._known_files(known.get(folder))
+                        files = self._known_files(folder, known.get(folder))
                         job = (folder, mtime_ns, files)
-                        waiting.append(pool.submit(intake.look, *job, stat_all=self._full, rejudge=self._rejudge))
+                        pending = pool.submit(intake.look, *job, stat_all=self._full, rejudge=self._rejudge)
+                        waiting.append((pending, looked_ns - mtime_ns <= _RACY_NS))
                 if waiting:
-                    look = waiting.pop(0).result()
+                    pending, racy = waiting.pop(0)
+                    look = pending.result()
                     below = children.get(look.folder, [])
                     here = set(below) if look.failed else set(look.subfolders)
                     for path in below:
@@ -213,11 +167,14 @@ class _Scan:
                         stack.extend(here)
                     else:
                         stack.extend(here.difference(below))  # new ones; nothing was heard of the others
-                    self._take(look)
+                    self._take(look, racy)
         self._flush()
 
     def _unchanged(self, before: Folder | None, mtime_ns: int) -> bool:
-        return bool(before and before.settled and before.mtime_ns == mtime_ns and not self._full)
+        """Tell whether a folder need not be listed. One that something was heard of does: a file written in place."""
+        if before is None or self._full or self._options.only is not None:
+            return False
+        return before.settled and before.mtime_ns == mtime_ns
 
     def _lose(self, folder: str, known: dict[str, Folder], children: dict[str, list[str]]) -> None:
         """Take everything known of a folder that is gone, and below it, for vanished."""
@@ -226,11 +183,12 @@ class _Scan:
             path = pending.pop()
             row = known.get(path)
             if row is not None:
-                self._lost += self._known_files(row).values()
+                self._lost += self._known_files(path, row).values()
                 self._lost_folders.append(row.id)
+            self._gone_folders.append(path)
             pending += children.get(path, [])
 
-    def _origins(self) -> OriginLog | None:
+    def _origin_log(self) -> OriginLog | None:
         try:
             return OriginLog(self._storage.state_folder())
         except StagingUnusable:
@@ -247,50 +205,61 @@ class _Scan:
             return 0  # it is there, and listing it will say what is wrong with it
         return info.st_mtime_ns if stat.S_ISDIR(info.st_mode) else None
 
-    def _known_files(self, folder: Folder | None) -> dict[str, Segment]:
+    def _known_files(self, path: str, folder: Folder | None) -> dict[str, Segment]:
         if folder is None:
             return {}
         with self._ledger.reading() as connection:
             good, damaged = self._ledger.segments.in_folder(connection, folder.id)
-        self._damaged += damaged
+        if damaged:
+            self._damaged[path] = damaged
         return good
 
-    def _take(self, look: FolderLook) -> None:
-        """Add one folder's findings to the batch."""
+    def _take(self, look: FolderLook, racy: bool) -> None:
+        """Add one folder's findings to the batch. `racy`: it had just changed when its time was looked at."""
         report = self._report
         report.listed += 1
         report.added += len(look.added)
         report.changed += len(look.changed)
         report.still_open += look.still_open
+        if look.still_open:
+            report.open_in.add(look.folder)
         report.skipped.update(reason for _, reason in look.skipped)
-        report.foreign += look.skipped[: _LISTED - len(report.foreign)]
+        report.foreign += look.skipped[: LISTED - len(report.foreign)]
         report.rewritten += look.rewritten
+        self._odd += sift(look.folder, look.skipped)
         for segment in (*look.added, *look.changed):
             if segment.state is State.QUARANTINED:
                 report.quarantined.append((segment.path, segment.reason))
             elif segment.state is State.SEALED and segment.reason:
                 report.uncertain += 1
-            if segment.state is State.SEALED and len(self._lateness) < _LISTED:
+            # In a zone too far in the east the newest names are of the future, and their files quarantined.
+            told = segment.state is State.SEALED or segment.start > self._now()
+            if told and segment.end > segment.start and len(self._lateness) < LISTED:
                 self._lateness.append(segment.mtime_ns // 1000 - segment.end)
-            if segment.state is State.SEALED and not self._first and len(report.fresh) < _LISTED:
+            if segment.state is State.SEALED and not self._first and len(report.fresh) < LISTED:
                 report.fresh.append(segment.path)
         self._lost += look.vanished
         if not self._first:
             self._appeared += look.added
+            self._lost += [before for before, _ in look.replaced]  # perhaps moved; never buried: its path is taken
+            self._appeared += [segment for _, segment in look.replaced]
         # While something vanished from here is not dealt with, the next scan must list this folder again.
-        settled = look.settled and not look.vanished and time.time_ns() - look.mtime_ns > _RACY_NS
-        self._batch.append(FolderChange(look.folder, look.mtime_ns, settled, look.added, look.changed))
+        settled = look.settled and not look.vanished and not racy
+        # In one transaction with what replaces them; of a folder that cannot be listed nothing replaces them.
+        damaged = self._damaged.pop(look.folder, [])
+        removed = [] if look.failed else damaged
+        report.repaired += len(removed)
+        self._batch.append(FolderChange(look.folder, look.mtime_ns, settled, look.added, look.changed, removed))
         self._batched += len(look.added) + len(look.changed) + 1
         if self._batched >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
         with self._ledger.writing() as connection:
-            if self._damaged:
-                self._report.repaired += len(self._damaged)
-                self._ledger.segments.remove(connection, self._storage.id, self._damaged)
             self._ledger.segments.apply(connection, self._storage.id, self._batch)
-        self._damaged, self._batch, self._batched = [], [], 0
+            listed = [change.path for change in self._batch] + self._gone_folders
+            self._ledger.oddities.replace(connection, self._storage.id, listed, self._odd)
+        self._batch, self._batched, self._odd, self._gone_folders = [], 0, [], []
         self._progress(self._report)
 
     def _settle_vanished(self) -> None:
@@ -302,21 +271,41 @@ class _Scan:
                 known = book.count(connection, storage_id).get(State.SEALED, (0, 0))[0]
             if known == len(buried):
                 raise StorageEmptied(self._storage.title, f"{len(buried):,}")
+        self._note_moves(moved)
         with self._ledger.writing() as connection:
-            book.remove(connection, storage_id, [one.old.id for one in moved] + [old.id for old in forgotten])
-            book.land(connection, [Landing(one.merged()) for one in moved])
+            landings = [Landing(one.merged(), book.manifest(connection, one.old)) for one in moved]
+            vacated = [one.old.id for one in moved if one.vacated]
+            book.remove(connection, storage_id, vacated + [old.id for old in forgotten])
+            book.land(connection, landings)
             if self._options.adopt:
                 book.remove(connection, storage_id, [segment.id for segment in buried])
                 buried = []
             book.bury(connection, storage_id, buried, DELETED)
-            book.remove(connection, storage_id, self._damaged)
-            report.repaired += len(self._damaged)
+            damaged = [ident for ids in self._damaged.values() for ident in ids]
+            book.remove(connection, storage_id, damaged)
+            report.repaired += len(damaged)
             report.retired = book.forget_retired(connection, storage_id)
             book.drop_folders(connection, self._lost_folders)
-            self._ledger.history.outage_ended(connection, self._storage.server, Cause.STORAGE, self._now())
-        report.vanished = [segment.path for segment in buried[:_LISTED]]
+            self._ledger.history.outage_ended(
+                connection, self._storage.server, Cause.STORAGE, self._now(), storage_id=storage_id
+            )
+        report.vanished = [segment.path for segment in buried[:LISTED]]
         report.moved = len(moved)
         report.deleted = max(0, len(buried) - report.retired)
+
+    def _note_moves(self, moved: list[Moved]) -> None:
+        """Note under the new path where a filled file came from, before the ledger calls it by that."""
+        filled = [one for one in moved if one.old.origin is not None]
+        if not filled or self._origins is None:
+            return
+        now = self._now()
+        try:
+            self._origins.append([moved_record(self._origins, one.old, one.merged(), now) for one in filled])
+        except OSError as error:
+            self._report.notes.append(
+                f"{len(filled):,} filled files were moved, such as {filled[0].old.path}; where they came from is known"
+                f" to the ledger alone: {error.strerror}"
+            )
 
 
 def _fingerprint(storage: Storage) -> str:

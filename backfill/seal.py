@@ -5,13 +5,13 @@ coverage. When in doubt a file is open, and looked at again. Whatever a name or 
 span that the ledger can hold.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from backfill.containers import Probe
-from backfill.layouts import CompleteRule, EndRule, Named, StartRule, Traits
-from backfill.layouts.zones import resolve
+from backfill.layouts import CompleteRule, EndRule, Named, Stamp, StartRule, Traits
+from backfill.layouts.zones import candidates, resolve
 from schema.moments import human_duration
 from schema.spans import DAY, MINUTE, SECOND
 from schema.values import Mark, State
@@ -22,14 +22,29 @@ REST = 2 * SECOND
 DEAD = 60 * SECOND
 """A file without an end mark, not written to for this long, has no writer any more. MediaMTX writes every second."""
 
+STALL = 10 * MINUTE
+"""A file that cannot tell whether it was closed is looked at once more when it rested this long: DEAD is no proof."""
+
 FUTURE = 5 * MINUTE
 """A start later than this after now is a wrong clock or a wrong zone."""
 
 LONGEST = DAY + 2 * 60 * MINUTE
 """No recorder writes longer segments; a longer one is a damaged header."""
 
-_BELIEVABLE = 10 * MINUTE
-"""How far an mtime may be from name plus duration and still be the file's true end."""
+_EARLY = 15 * SECOND
+"""How long before its name a file may begin: motion's starts at the key frame before, 1 to 3 s measured."""
+
+_AFTER = 2 * SECOND
+"""How long after its name: names are cut off to whole seconds, and a last write may lag."""
+
+_STRAY = 10 * MINUTE
+"""How far the last write may be from name plus nominal length and still be the end, where nothing tells a duration."""
+
+_LAG = 5 * SECOND
+"""How long after its last picture a file whose length is known may be written to, and that still be its end."""
+
+_UNTOLD = 75 * MINUTE
+"""How long a file may be whose length nothing but its last write tells: MediaMTX's hour, and its last key frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,8 @@ def judge(named: Named, look: Look, traits: Traits, zone: ZoneInfo, now: int) ->
     marks = int(Mark.UNCERTAIN) if doubt else 0
     if look.probe.closed is False and look.probe.plays:
         marks |= Mark.UNCLOSED
+    if look.probe.closed is None and now - look.mtime < STALL:
+        marks |= Mark.SUSPECT
     return Verdict(State.SEALED, start, end, marks, doubt)
 
 
@@ -122,19 +139,44 @@ def _span(named: Named, look: Look, traits: Traits, zone: ZoneInfo) -> tuple[int
         if named.day is None or named.day - DAY <= start < named.day + 2 * DAY:
             return start, look.mtime, ""
         return start, look.mtime, "its last write is not of the day in its path, and nothing else tells its time"
-    named_start, certain = resolve(named.stamp, zone, look.mtime - duration if duration else None)
+    written = look.mtime - duration if duration else _written_start(named.stamp, look, traits, zone)
+    named_start, certain = resolve(named.stamp, zone, written)
     doubt = "" if certain else "its local time came twice or never (daylight saving), and nothing tells which it was"
+    if len(_readings(named.stamp, zone)) > 1:
+        look = replace(look, next_start=None)  # of two hours that share their names, which one it is in nobody knows
     end = _end(named_start, duration, look, traits)
-    if traits.start is StartRule.END and duration and _plausible(end, named_start + duration):
-        return end - duration, end, doubt
+    if traits.start is StartRule.END and duration:
+        # A name is seldom wrong by much; a last write is, when the file was copied, touched or written late.
+        true_start = look.mtime - duration
+        if -_EARLY <= true_start - named_start <= _AFTER:
+            return true_start, look.mtime, doubt
+        return named_start, named_start + duration, doubt
     return named_start, end, doubt
+
+
+def _readings(stamp: Stamp, zone: ZoneInfo) -> list[int]:
+    """Return every UTC time that a stamp may mean."""
+    return candidates(stamp.us, zone) if stamp.local else [stamp.us]
+
+
+def _written_start(stamp: Stamp, look: Look, traits: Traits, zone: ZoneInfo) -> int | None:
+    """Return the start that the last write of a file of unknown length implies; None if it may be wrong by an hour.
+
+    It was about as long as the recorder's segments are if the camera's next one follows so.
+    """
+    usual = any(
+        look.next_start is not None and 0 < look.next_start - start <= 2 * traits.segment
+        for start in _readings(stamp, zone)
+    )
+    return look.mtime - traits.segment if usual else None
 
 
 def _end(start: int, duration: int, look: Look, traits: Traits) -> int:
     """Return where a segment that is named `start` ends; `start` itself if nothing tells. `duration`: 0 if unknown."""
     if traits.end is EndRule.MTIME:
-        expected = start + (duration or traits.segment)
-        return look.mtime if _plausible(look.mtime, expected) else start + duration
+        if not duration:
+            return look.mtime if abs(look.mtime - start - traits.segment) <= _STRAY else start
+        return look.mtime if -_AFTER <= look.mtime - start - duration <= _LAG else start + duration
     if traits.end is EndRule.NEXT:
         longest = start + traits.segment
         if look.next_start is not None and start < look.next_start <= start + traits.segment * 3 // 2:
@@ -145,9 +187,9 @@ def _end(start: int, duration: int, look: Look, traits: Traits) -> int:
         return min(longest, look.mtime) if look.mtime > start else longest
     if duration:
         return start + duration
-    # A container that does not tell, and no PyAV: the last write of a file written in place is its end.
-    return look.mtime if start < look.mtime <= start + 4 * traits.segment else start
-
-
-def _plausible(moment: int, expected: int) -> bool:
-    return abs(moment - expected) <= _BELIEVABLE
+    # A container that does not tell, and no PyAV: the last write of a file written in place is its end, if the camera
+    # had no newer file by then. One that was copied later has lost its end.
+    latest = start + max(4 * traits.segment, _UNTOLD)
+    if look.next_start is not None and look.next_start > start:
+        latest = min(latest, look.next_start + _LAG)
+    return look.mtime if start < look.mtime <= latest else start

@@ -143,7 +143,8 @@ def takes_tree(storage: Storage) -> bool:
 
 def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
     """Return the side store for what `source` gives to `storage`: laid out as the source is, all of it filled."""
-    name = f"{storage.name}.from-{source.server}-{source.name}"
+    # No name that is configured holds a space or a slash, so this one is nobody else's.
+    name = f"{storage.name} from {source.server}/{source.name}"
     try:
         folder = storage.side_folder()
     except (StagingUnusable, StorageAway):
@@ -153,7 +154,7 @@ def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
         source.settings,
         name=name,
         root=f"{folder}/{source.server}/{source.name}",
-        state=f"{folder}/{STATE_FOLDER}/{source.server}-{source.name}",
+        state=f"{folder}/{STATE_FOLDER}/{source.server}/{source.name}",
         fill="tree",
         after_fill=storage.settings.after_fill,
         frigate=None,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import aiofiles.os
 
-from backfill.intake import unit_files
 from backfill.publish import same_mount
 from backfill.storage import Storage
+from backfill.units import unit_files
 from schema.digests import short_name
 from schema.errors import AlreadyRunning, StagingUnusable
 from schema.values import Manifest, Task
@@ -27,6 +27,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_FOLDER = "staging"
 _KEEP_SECONDS = 24 * 3600
 
 
@@ -66,11 +67,12 @@ class Staging:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.folder = os.path.join(storage.state_folder(), "staging")
+        self.folder = os.path.join(storage.state_folder(), _FOLDER)
         try:
             if storage.origin is not None:
                 os.makedirs(storage.root, exist_ok=True)  # a side store is ours; a recorder's root never is
             os.makedirs(self.folder, exist_ok=True)
+            self.disk = os.stat(self.folder).st_dev
         except OSError as error:
             raise self._unusable(error) from None
         if not same_mount(self.folder, storage.root):
@@ -98,8 +100,9 @@ class Staging:
             return 0
 
     async def sweep(self, wanted: Iterable[Task]) -> int:
-        """Delete partials that no task of the plan wants and that nobody wrote to for a day; returns their number.
+        """Delete partials that no task of the plan wants and that nobody touched for a day; returns their number.
 
+        A finished copy already has the last write of its source: only the time of its last change tells its age.
         Raises StagingUnusable.
         """
         keep = {_name(task) for task in wanted}
@@ -108,7 +111,7 @@ class Staging:
             for name in await aiofiles.os.listdir(self.folder):
                 path = os.path.join(self.folder, name)
                 info = await aiofiles.os.stat(path, follow_symlinks=False)
-                if name.partition(".")[0] in keep or time.time() - info.st_mtime < _KEEP_SECONDS:
+                if name.partition(".")[0] in keep or time.time() - info.st_ctime < _KEEP_SECONDS:
                     continue
                 if stat.S_ISDIR(info.st_mode):
                     await asyncio.to_thread(shutil.rmtree, path)
@@ -150,6 +153,18 @@ class Staging:
             yield
         finally:
             os.close(fd)
+
+
+def waiting(storage: Storage) -> bool:
+    """Tell whether anything is in the staging folder of a storage, which is not made for the question.
+
+    Raises StagingUnusable, StorageAway.
+    """
+    try:
+        with os.scandir(os.path.join(storage.state_folder(), _FOLDER)) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def _name(task: Task) -> str:

@@ -16,6 +16,8 @@ from schema.settings import StorageSettings
 
 STATE_FOLDER = ".recorder-sync"
 _IDENTITY = "identity.json"
+_LONGEST_IDENTITY = 36
+_LARGEST_NOTE = 64 * 1024
 
 INODE_MASK = 2**63 - 1
 """Some file systems number inodes up to 2**64; the ledger's integers are signed."""
@@ -53,11 +55,16 @@ class Storage:
         camera, slash, stream = channel.partition("/")
         if channel in self.cameras:
             return self.cameras[channel]
-        return self.cameras.get(camera, camera) + slash + stream
+        shared = self.cameras.get(camera, camera)
+        if camera not in self.cameras and camera in self.cameras.values():
+            shared = unmapped(camera, self.server)
+        return shared + slash + stream
 
     def own_camera(self, camera: str) -> str:
         """Return this recorder's name for a shared camera name."""
-        return next((own for own, shared in self.cameras.items() if shared == camera), camera)
+        own = next((own for own, shared in self.cameras.items() if shared == camera), camera)
+        bare = own.removesuffix(unmapped("", self.server))
+        return bare if bare in self.cameras.values() else own
 
     def state_folder(self) -> str:
         """Return where our notes on this storage live. Raises StagingUnusable if no place is right."""
@@ -96,23 +103,57 @@ class Storage:
             raise StorageAway(self.title, self.root, f"cannot be read: {error.strerror}") from None
 
     def identity(self) -> str:
-        """Return the identity written on this disk, or nothing if there is none."""
+        """Return the identity written on this disk, or nothing if there is none.
+
+        Raises PermissionMissing or StorageAway if it cannot be read, and StorageSwapped if it is damaged.
+        """
         try:
-            with open(os.path.join(self.state_folder(), _IDENTITY), encoding="utf-8") as file:
-                return str(json.load(file)["storage"])
+            with open(self._identity_file(), "rb") as file:
+                text = file.read(_LARGEST_NOTE)
         except (FileNotFoundError, StagingUnusable):
             return ""
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageSwapped(self.title, f"its identity file cannot be read: {error}") from None
+        except PermissionError as error:
+            raise PermissionMissing(
+                f"reading the identity of {self.title}", f"{error.filename}: {error.strerror}"
+            ) from None
+        except OSError as error:
+            raise StorageAway(self.title, self.root, f"has an identity that cannot be read: {error.strerror}") from None
+        try:
+            identity = json.loads(text)["storage"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            identity = None
+        if not isinstance(identity, str) or not 0 < len(identity) <= _LONGEST_IDENTITY or not identity.isprintable():
+            raise StorageSwapped(self.title, "its identity file is damaged")
+        return identity
+
+    def adopt(self) -> str:
+        """Return the identity of the disk that is there now, whatever was there before; gives it one if it has none.
+
+        A damaged identity file is set aside. Returns nothing if the disk cannot be written.
+        Raises PermissionMissing, StorageAway.
+        """
+        try:
+            found = self.identity()
+        except StorageSwapped:
+            path, found = self._identity_file(), ""
+            try:
+                os.replace(path, free_name(f"{path}.damaged"))
+            except OSError as error:
+                raise PermissionMissing(f"setting aside the damaged {path}", error.strerror) from None
+        return found or self.give_identity()
+
+    def _identity_file(self) -> str:
+        """Return where the identity is. Raises StagingUnusable, StorageAway."""
+        return os.path.join(self.state_folder(), _IDENTITY)
 
     def give_identity(self) -> str:
         """Write a new identity to this disk and return it; nothing if the disk cannot be written."""
         identity = str(uuid.uuid4())
         note = {"storage": identity, "server": self.server, "name": self.name, "root": self.root}
         try:
-            folder = self.state_folder()
-            os.makedirs(folder, exist_ok=True)
-            write_durably(os.path.join(folder, _IDENTITY), json.dumps(note, indent=1).encode() + b"\n")
+            path = self._identity_file()
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            write_durably(path, json.dumps(note, indent=1).encode() + b"\n")
         except (OSError, StagingUnusable):
             return ""
         return identity
@@ -129,9 +170,27 @@ class Storage:
         return found or self.give_identity()
 
 
+def unmapped(camera: str, server: str) -> str:
+    """Return what a camera is called whose own name another camera of its server was given: they are not one."""
+    return f"{camera}@{server}"
+
+
 def inode_of(info: os.stat_result) -> int:
     """Return a file's inode as the ledger holds it."""
     return info.st_ino & INODE_MASK
+
+
+def free_name(path: str) -> str:
+    """Return `path` with the first number behind it that is not taken."""
+    number = 1
+    while os.path.lexists(f"{path}-{number}"):
+        number += 1
+    return f"{path}-{number}"
+
+
+def held_time(time_ns: int) -> int:
+    """Return a file's time as the ledger can hold it: some file systems know years up to 9999."""
+    return max(-(2**63), min(time_ns, 2**63 - 1))
 
 
 def write_durably(path: str, content: bytes) -> None:

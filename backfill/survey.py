@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 
 from backfill import clocks
 from backfill import gaps as gap_rules
-from backfill import outages as outage_rules
 from backfill import plan as plan_rules
 from backfill.clocks import Offset
-from backfill.gaps import Coverage, Refusing, Rules
-from backfill.layouts import Traits
+from backfill.gaps import Coverage, Rules
+from backfill.known import Read, coverage_of, outages_of, read_until, refusing_of
 from backfill.peer import Peer
-from backfill.placing import place
+from backfill.placing import only_reads, place
+from backfill.settling import settle
 from backfill.site import Site
 from backfill.storage import Storage
-from schema.ledger import Held, Ledger
-from schema.spans import MINUTE, SECOND, Run, Span, certain, early, intersect, merge
+from schema.ledger import Ledger
+from schema.spans import MINUTE, Span, clip, merge
 from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
 
-SETTLE_LEAST = 120 * SECOND
 _NEARBY = 10 * MINUTE
 """Gaps this close share one query for sources."""
 
@@ -53,6 +52,7 @@ class Survey:
     """By camera, then by server."""
     outages: list[Outage] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    read: Read = field(default_factory=lambda: Read({}))
 
     @property
     def window(self) -> Span:
@@ -62,6 +62,8 @@ class Survey:
         question = self.question
         start = min((span.start for span in ends), default=question.since or question.now)
         end = max((span.end for span in ends), default=question.until or question.now)
+        if question.since is not None and question.until is None:
+            end = max(end, question.now)  # who asks from a time on means up to now
         if question.since is not None:
             start = max(start, question.since)
         if question.until is not None:
@@ -74,9 +76,15 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     window = None
     if question.since is not None or question.until is not None:
         window = Span(question.since or 0, question.until if question.until is not None else question.now)
-    coverage = _coverage(ledger, site, question, window)
-    outages = _outages(ledger, site, question, coverage, window)
-    refusing = _refusing(ledger, window)
+    settled = settle(ledger, site)
+    read = read_until(ledger, site, question.now, settle=settled, patience=settled + site.settings.scan.rescan)
+    everything = coverage_of(ledger, site, question.now, window)
+    # Whether a recorder was away only all of its cameras can tell.
+    outages = outages_of(ledger, site, everything, read, window=window, now=question.now)
+    asked = question.cameras or everything.keys()
+    coverage = {camera: by_server for camera, by_server in everything.items() if camera in asked}
+    outages = [one for one in outages if one.camera is None or one.camera in asked]
+    refusing = refusing_of(ledger, window)
     found: list[Gap] = []
     for camera, by_server in coverage.items():
         for server in question.servers or site.servers:
@@ -86,11 +94,11 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
                 camera,
                 here,
                 peers,
-                _rules(site, server, here, question),
+                _rules(site, server, here, question, read),
                 outages=_concerning(outages, server, camera),
                 refusing=refusing.get((server, camera), ()),
             )
-    return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found)
+    return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found, read=read)
 
 
 def _sides(
@@ -106,86 +114,18 @@ def _concerning(outages: Iterable[Outage], server: str, camera: str) -> list[Out
     return [one for one in outages if one.server == server and one.camera in (None, camera)]
 
 
-def settle(site: Site) -> int:
-    """Return how long the newest recordings are left alone, microseconds."""
-    configured = site.settings.gaps.settle
-    if configured is not None:
-        return int(configured)
-    longest = max((storage.layout.traits.segment for storage in (*site.storages, *site.remote)), default=0)
-    return max(2 * longest, SETTLE_LEAST)
-
-
-def _coverage(ledger: Ledger, site: Site, question: Question, window: Span | None) -> dict[str, dict[str, Coverage]]:
-    coverage: dict[str, dict[str, Coverage]] = {}
-    for server in site.servers:
-        for storage in site.of(server):
-            traits = storage.layout.traits
-            for camera, held in ledger.held(storage.id, traits.joint, window).items():
-                if question.cameras and camera not in question.cameras:
-                    continue
-                here = _as_covered(held, traits)
-                by_server = coverage.setdefault(camera, {})
-                by_server[server] = by_server[server].with_more(here) if server in by_server else here
-    return dict(sorted(coverage.items()))
-
-
-def _as_covered(held: Held, traits: Traits) -> Coverage:
-    """Return what one storage holds of a camera as gaps are found by."""
-    return Coverage(
-        own=certain(held.own, traits.late, from_start=held.from_start),
-        claimed=_spans(held.own),
-        early=merge(early(held.own, traits.late)),
-        gone=_spans(held.gone),
-        filled={origin: _spans(runs) for origin, runs in sorted(held.filled.items())},
-    )
-
-
-def _spans(runs: list[Run]) -> list[Span]:
-    return [Span(run.start, run.end) for run in runs]
-
-
-def _outages(
-    ledger: Ledger,
-    site: Site,
-    question: Question,
-    coverage: dict[str, dict[str, Coverage]],
-    window: Span | None,
-) -> list[Outage]:
-    with ledger.reading() as connection:
-        found = ledger.history.outages(connection, window, question.now)
-    if site.settings.gaps.policy == "outages":
-        return found
-    until = {
-        camera: max((one.own[-1].end for one in by_server.values() if one.own), default=0)
-        for camera, by_server in coverage.items()
-    }
-    for server in site.servers:
-        cameras = {camera: by_server[server].own for camera, by_server in coverage.items() if server in by_server}
-        edge = 2 * max((storage.layout.traits.segment for storage in site.of(server)), default=0)
-        shortest = site.settings.gaps.threshold
-        found += outage_rules.infer(server, cameras, until=until, shortest=shortest, edge=edge)
-    return found
-
-
-def _refusing(ledger: Ledger, window: Span | None) -> dict[tuple[str, str], list[Refusing]]:
-    with ledger.reading() as connection:
-        refused = ledger.history.refusals(connection, window)
-    found: dict[tuple[str, str], list[Refusing]] = {}
-    for one in refused:
-        found.setdefault((one.server, one.camera), []).append(Refusing(span=one.span, sentence=one.sentence))
-    return found
-
-
-def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules:
+def _rules(site: Site, server: str, here: Coverage, question: Question, read: Read) -> Rules:
     gaps = site.settings.gaps
-    known = [*here.held, *here.gone]
     start = question.since
     if start is None:
-        start = min((span.start for span in known), default=question.now)
-    retention = _retention(site, server)
-    if retention is not None:
-        start = max(start, question.now - retention)
-    end = question.now - settle(site)
+        # What was fetched may be older than anything its retention left; it says nothing of what should be here.
+        start = here.own[0].start if here.own else question.now
+    kept = _retentions(site, server)
+    if kept and None not in kept:
+        start = max(start, question.now - max(one for one in kept if one is not None))
+    end = read.until[server]
+    if here.open_since is not None:
+        end = min(end, here.open_since)
     if question.until is not None:
         end = min(end, question.until)
     return Rules(
@@ -193,13 +133,17 @@ def _rules(site: Site, server: str, here: Coverage, question: Question) -> Rules
         threshold=gaps.threshold,
         continuous=gaps.policy == "always",
         outages_only=gaps.policy == "outages",
+        # What one of several storages has deleted by now, or what a peer may hold unread, nobody can call lost.
+        losable=Span(
+            question.now - min((one for one in kept if one is not None), default=question.now),
+            min(read.until.values()),
+        ),
     )
 
 
-def _retention(site: Site, server: str) -> int | None:
-    """Return the longest retention of a server's storages, None if any is unknown."""
-    kept = [one.settings.retention for one in (*site.storages, *site.remote) if one.server == server]
-    return None if None in kept or not kept else max(one for one in kept if one is not None)
+def _retentions(site: Site, server: str) -> list[int | None]:
+    """Return the retentions of a server's storages, None where it is unknown."""
+    return [storage.settings.retention for storage in (*site.storages, *site.remote) if storage.server == server]
 
 
 def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[str, Peer]) -> Plan:
@@ -210,15 +154,19 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     """
     now, offsets = found.question.now, found.question.offsets
     doubt = clocks.doubt(offsets, site.servers)
-    mine = [gap for gap in found.gaps if gap.server == server]
+    mine: dict[str, list[Gap]] = {}
+    for gap in found.gaps:
+        if gap.server == server:
+            mine.setdefault(gap.camera, []).append(gap)
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
+    useless = _useless(ledger, server)
     for camera, by_server in found.coverage.items():
         here, others = _sides(site, by_server, server, offsets)
-        rules = _rules(site, server, here, found.question)
-        spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
-        served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
+        rules = _rules(site, server, here, found.question, found.read)
+        spans = gap_rules.fillable(mine.get(camera, ()))
+        served += [gap for gap in mine.get(camera, ()) if clip(spans, gap.span)]
         hoped = gap_rules.hoped(here, others, rules, _concerning(found.outages, server, camera))
         if not spans and not hoped:
             continue
@@ -228,8 +176,10 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
         brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
-                continue  # it is here, and counted as such
+                continue  # it is here and counted as such, or it was deleted here
             task = _task(site, server, source, new)
+            if isinstance(task, Task) and task.reads:
+                task = useless.get((task.peer, task.source.path), task)
             if isinstance(task, Task):
                 tasks.append((task, source.deleted_at))
             else:
@@ -288,14 +238,28 @@ def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
 
     A plan reaches beyond its gaps by what names may be wrong. Where an earlier fill was refused one segment, what it
     reaches there are that one's neighbours, which are here: without this they would be fetched again by every fill.
+    What was brought and then deleted here counts too: deleting is not asking for another copy.
     """
     with ledger.reading() as connection:
         return {
             _traits_of(one.origin, one)
             for storage in site.of(server)
             for window in plan_rules.windows(spans, _NEARBY)
-            for one in ledger.segments.window(connection, storage.id, camera, window)
+            for one in (
+                *ledger.segments.window(connection, storage.id, camera, window),
+                *ledger.segments.buried(connection, storage.id, camera, window),
+            )
             if one.origin is not None
+        }
+
+
+def _useless(ledger: Ledger, server: str) -> dict[tuple[str | None, str], Refused]:
+    """Return what was fetched for `server` and turned out to be no use there: it need not be fetched to know it."""
+    with ledger.reading() as connection:
+        return {
+            (one.peer, one.path): one
+            for one in ledger.history.refusals(connection)
+            if one.server == server and one.why is Refusal.UNREADABLE_HERE
         }
 
 
@@ -316,6 +280,15 @@ def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task 
             path=segment.path,
             why=where[0],
             detail=where[1],
+            size=segment.size,
         )
     storage, path = where
-    return Task(server=server, peer=source.peer, source=segment, storage_id=storage.id, path=path, new=new)
+    return Task(
+        server=server,
+        peer=source.peer,
+        source=segment,
+        storage_id=storage.id,
+        path=path,
+        new=new,
+        reads=only_reads(storage, site.storage(segment.storage_id)),
+    )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from schema.values import Segment, State
+from schema.spans import HOUR
+from schema.values import Mark, Segment, State
 
 DELETED = "deleted here"
 
@@ -21,9 +22,23 @@ class Moved:
     new: Segment
     old: Segment
 
+    vacated: bool = True
+    """Nothing else is under its old path now."""
+
     def merged(self) -> Segment:
-        """Return the new row with what only the old one knew."""
-        return msgspec.structs.replace(self.new, digest=self.old.digest, origin=self.old.origin)
+        """Return the new row with what only the old one knew.
+
+        A filled file's time is what its source said, as far as its new name does not tell another.
+        """
+        new, old = self.new, self.old
+        kept = msgspec.structs.replace(new, digest=old.digest, origin=old.origin)
+        if old.origin is None or new.state is State.OPEN or old.state not in (State.SEALED, State.GONE):
+            return kept
+        start = old.start if abs(new.start - old.start) <= HOUR else new.start
+        end = start + old.end - old.start
+        return msgspec.structs.replace(
+            kept, start=start, end=end, state=State.SEALED, marks=old.marks & Mark.UNCLOSED, reason=""
+        )
 
 
 def sort_out(lost: Iterable[Segment], appeared: Iterable[Segment]) -> tuple[list[Moved], list[Segment], list[Segment]]:
@@ -31,7 +46,7 @@ def sort_out(lost: Iterable[Segment], appeared: Iterable[Segment]) -> tuple[list
 
     Same inode, size and time of last write is the same file, and it can have come from one place only. Only sealed
     segments get a tombstone: a stub or an open file that vanished never was coverage. What appeared under its old path
-    has not vanished: its folder was away for a moment.
+    has not vanished: its folder was away for a moment, or another file took its name.
     """
     there = {new.path: new for new in appeared}
     by_file = {(new.inode, new.size, new.mtime_ns): new for new in there.values() if new.inode}
@@ -39,11 +54,13 @@ def sort_out(lost: Iterable[Segment], appeared: Iterable[Segment]) -> tuple[list
     buried: list[Segment] = []
     forgotten: list[Segment] = []
     for old in lost:
-        if old.path in there:
+        file = (old.inode, old.size, old.mtime_ns)
+        new = by_file.get(file)
+        if new is not None and new.path != old.path:
+            del by_file[file]
+            moved.append(Moved(new, old, vacated=old.path not in there))
+        elif old.path in there:
             continue
-        new = by_file.pop((old.inode, old.size, old.mtime_ns), None)
-        if new is not None:
-            moved.append(Moved(new, old))
         elif old.state is State.SEALED:
             buried.append(old)
         elif old.state is not State.GONE:

@@ -1,10 +1,9 @@
 """Reading storages again: is every segment still what it was when its digest was taken?
 
-Rule: reports, and touches nothing a recorder wrote. Only a damaged copy that we fetched ourselves is set aside, when
-the operator asks for repair, so that the next fill fetches it again.
+Rule: reports, and touches nothing. Rot is bytes that differ although size, last write and inode are what the ledger
+knows; where those differ too, somebody wrote there, and it is not ours to judge or to replace.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,12 +11,11 @@ from dataclasses import dataclass, field
 from backfill.chunks import damaged as damaged_chunks
 from backfill.digesting import keep, take
 from backfill.gate import Gate
-from backfill.scan import ScanReport
-from backfill.storage import Storage, sync_folder, write_durably
-from schema.digests import short_name
+from backfill.scanned import ScanReport
+from backfill.storage import Storage, write_durably
 from schema.errors import Interrupted, SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
 from schema.spans import Span
 from schema.values import Segment, State
 
@@ -34,6 +32,11 @@ class Damage:
     detail: str
     segment: Segment | None = None
     chunks: tuple[int, ...] = ()
+
+    @property
+    def copy(self) -> tuple[int, str]:
+        """Which segment it is: the ledger's number of its storage, and its path there."""
+        return self.storage.id, self.path
 
     @property
     def repairable(self) -> bool:
@@ -151,7 +154,7 @@ def _read(
     except SourceGone:
         kind, detail = "missing", "it is not there any more"
     except SourceChanged:
-        kind, detail = "changed", "someone writes to it"
+        kind, detail = "changed", "it is not what the last scan saw: someone wrote to it, or put another in its place"
     except SourceUnreadable as error:
         kind, detail = "unreadable", str(error)
     report.damage.append(Damage(storage=storage, path=segment.path, kind=kind, detail=detail, segment=segment))
@@ -189,29 +192,6 @@ def from_scan(storage: Storage, scanned: ScanReport) -> list[Damage]:
         detail = f"damaged rows, read anew from the storage: {scanned.repaired:,}; is the ledger's disk failing?"
         found.append(Damage(storage=storage, path="the ledger", kind="ledger", detail=detail))
     return found
-
-
-def set_aside(ledger: Ledger, damage: Damage) -> str:
-    """Move a damaged copy of ours out of the tree and forget its row; returns where it is now.
-
-    Nothing is deleted. Raises ValueError for anything a recorder wrote, OSError.
-    """
-    segment, storage = damage.segment, damage.storage
-    if segment is None or not damage.repairable:
-        raise ValueError(f"{damage.path} is not a copy of ours")
-    folder = os.path.join(storage.state_folder(), "quarantine")
-    os.makedirs(folder, exist_ok=True)
-    name = f"{short_name(segment.path)[:12]}-{os.path.basename(segment.path)}"
-    number = 0
-    while os.path.exists(place := os.path.join(folder, f"{number}-{name}")):
-        number += 1
-    source = os.path.join(storage.root, segment.path)
-    os.rename(source, place)
-    sync_folder(os.path.dirname(source))
-    sync_folder(folder)
-    with ledger.writing() as connection:
-        ledger.segments.remove(connection, storage.id, [segment.id])
-    return place
 
 
 def export(ledger: Ledger, storage: Storage, path: str) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
-from backfill.seal import REST
+from backfill.seal import DEAD, REST
 from backfill.storage import STATE_FOLDER, Storage
 from schema.spans import SECOND
 
@@ -28,8 +28,8 @@ _QUIET_INOTIFY = frozenset({"modified", "opened", "closed_no_write"})
 _GATHER_SECONDS = 0.5
 _POLL_SECONDS = 2.0
 
-Look = Callable[[Storage, frozenset[str] | None], Awaitable[bool]]
-"""Scans the named folders of a storage (None: all); returns whether something there is still open."""
+Look = Callable[[Storage, frozenset[str] | None], Awaitable[frozenset[str]]]
+"""Scans the named folders of a storage (None: all); returns those in which something is still open."""
 
 
 class _Folders(FileSystemEventHandler):
@@ -93,7 +93,11 @@ class Watch:
         self._heard: dict[int, set[str]] = {}
         self._watched: dict[int, tuple[ObservedWatch, tuple[int, int]]] = {}
         """By storage: its watch, and device and inode of the root that is watched."""
-        self._later: dict[tuple[int, str | None], float] = {}
+        self._later: dict[tuple[int, str], tuple[float, float]] = {}
+        """Folders with something open, by storage and path: when to look again, and how long that is waited."""
+        self._away: set[int] = set()
+        self._unwatched: set[int] = set()
+        """Storages that could not be watched when it was last tried."""
         self._everything = True
         self._first = True
         self._wake = asyncio.Event()
@@ -131,7 +135,8 @@ class Watch:
             observer = Observer()
             quiet = _QUIET_INOTIFY if _has_close_events(observer) else _QUIET_EVENTS
             try:
-                self._follow(observer, quiet, heard)
+                for storage in self._storages:
+                    self._follow_one(storage, observer, quiet, heard)
                 observer.start()
             except OSError as error:
                 self._watched.clear()
@@ -139,27 +144,48 @@ class Watch:
             else:
                 return observer, quiet
         polling = PollingObserver(timeout=_POLL_SECONDS)
-        self._follow(polling, _QUIET_EVENTS, heard)
         polling.start()
         return polling, _QUIET_EVENTS
 
     def _follow(self, observer: BaseObserver, quiet: frozenset[str], heard: Callable[[Storage, str], None]) -> None:
-        """Watch every storage that is there now: a watch stays with the folder it was set on, not with its name."""
+        """Watch every storage that is there now. One that cannot be watched is rescanned, and tried again then."""
         for storage in self._storages:
-            there = _folder_id(storage.root)
-            watched = self._watched.get(storage.id)
-            if watched and watched[1] != there:
-                del self._watched[storage.id]
-                observer.unschedule(watched[0])
-            if there is None:
-                if watched or self._first:
-                    self._said(f"{storage.title} is away; it is looked for every {self._rescan:.0f} s")
-            elif storage.id not in self._watched:
-                handler = _Folders(storage, quiet, heard)
-                self._watched[storage.id] = (observer.schedule(handler, storage.root, recursive=True), there)
-                if not self._first:
-                    self._said(f"{storage.title} is back")
+            try:
+                self._follow_one(storage, observer, quiet, heard)
+            except OSError as error:
+                if storage.id not in self._unwatched:
+                    self._said(
+                        f"{storage.title} cannot be watched ({error.strerror}); it is rescanned every"
+                        f" {self._rescan:.0f} s, and tried again then"
+                    )
+                self._unwatched.add(storage.id)
+            else:
+                self._unwatched.discard(storage.id)
         self._first = False
+
+    def _follow_one(
+        self, storage: Storage, observer: BaseObserver, quiet: frozenset[str], heard: Callable[[Storage, str], None]
+    ) -> None:
+        """Watch a storage if it is there: a watch stays with the folder it was set on, not with its name.
+
+        Raises OSError if the kernel has nothing left to watch it with.
+        """
+        there = _folder_id(storage.root)
+        watched = self._watched.get(storage.id)
+        if watched and watched[1] != there:
+            del self._watched[storage.id]
+            observer.unschedule(watched[0])
+        if there is None:
+            if watched or (self._first and storage.id not in self._away):
+                self._said(f"{storage.title} is away; it is looked for every {self._rescan:.0f} s")
+            self._away.add(storage.id)
+            return
+        if storage.id not in self._watched:
+            handler = _Folders(storage, quiet, heard)
+            self._watched[storage.id] = (observer.schedule(handler, storage.root, recursive=True), there)
+            if not self._first:
+                self._said(f"{storage.title} is {'back' if storage.id in self._away else 'watched'}")
+        self._away.discard(storage.id)
 
     async def _serve(self, follow: Callable[[], None]) -> None:
         rescan_at = 0.0
@@ -173,7 +199,8 @@ class Watch:
                     await self._scan(storage, None)
             else:
                 await self._scan_heard(now)
-            timeout = max(0.05, min([rescan_at, *self._later.values()]) - time.monotonic())
+            waited = [rescan_at, *(at for at, _ in self._later.values())]
+            timeout = max(0.05, min(waited) - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
                 await asyncio.sleep(_GATHER_SECONDS)  # closely following events are served together
@@ -182,27 +209,30 @@ class Watch:
     async def _scan_heard(self, now: float) -> None:
         """Look where something was heard, and where something open can be sealed by now."""
         heard, self._heard = self._heard, {}
-        whole: set[int] = set()
-        for key in [key for key, at in self._later.items() if at <= now]:
-            del self._later[key]
-            storage_id, folder = key
-            if folder is None:
-                whole.add(storage_id)
-            else:
-                heard.setdefault(storage_id, set()).add(folder)
         for storage in self._storages:
-            if storage.id in whole:
-                await self._scan(storage, None)
-            elif folders := heard.get(storage.id):
+            news = heard.get(storage.id, set())
+            for folder in news:
+                self._later.pop((storage.id, folder), None)
+            due = {folder for (of, folder), (at, _) in self._later.items() if of == storage.id and at <= now}
+            if folders := news | due:
                 await self._scan(storage, frozenset(folders))
 
     async def _scan(self, storage: Storage, folders: frozenset[str] | None) -> None:
-        """Scan, and if something there is still open come back when it can be sealed at the earliest."""
-        if not await self._look(storage, folders):
-            return
-        again = time.monotonic() + REST / SECOND + _GATHER_SECONDS
-        for folder in folders or (None,):
-            self._later.setdefault((storage.id, folder), again)
+        """Scan; come back to each folder with something open when that can be sealed at the earliest.
+
+        While nothing is heard of it - one file is always being written on a live recorder, and its end is an event -
+        later each time, up to when a writer that said nothing counts as dead.
+        """
+        still_open = await self._look(storage, folders)
+        now = time.monotonic()
+        for key in [key for key in self._later if key[0] == storage.id]:
+            if key[1] not in still_open and (folders is None or key[1] in folders):
+                del self._later[key]
+        for folder in still_open:
+            at, waited = self._later.get((storage.id, folder), (0.0, 0.0))
+            if at <= now:
+                wait = min(2 * waited, DEAD / SECOND) or REST / SECOND + _GATHER_SECONDS
+                self._later[storage.id, folder] = (now + wait, wait)
 
 
 def _folder_id(path: str) -> tuple[int, int] | None:

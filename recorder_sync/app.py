@@ -14,21 +14,26 @@ import msgspec
 
 from backfill.after import after_fill
 from backfill.digesting import take_fresh
-from backfill.fill import fill
+from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
 from backfill.keyframes.known import offsets
+from backfill.oddities import sentences, unreadable
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
-from backfill.scan import Progress, ScanOptions, ScanReport, scan
+from backfill.scan import scan
+from backfill.scanned import Progress, ScanOptions, ScanReport
+from backfill.settling import SETTLE_LEAST, settle
+from backfill.silence import sentences as silences
+from backfill.silence import silent
 from backfill.site import Site, build_site
-from backfill.storage import Storage
+from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
-from schema.moments import parse_moment
+from schema.moments import clock, human_duration, parse_moment
 from schema.settings import Settings, load
 from schema.spans import Span
-from schema.values import Cause, FillResult, Plan, Refused
+from schema.values import Cause, FillResult, Oddities, OddKind, Plan, Refused
 
 
 def now() -> int:
@@ -83,10 +88,15 @@ class App:
             for camera in cameras:
                 if camera not in known:
                     raise UnknownName("camera", repr(camera), ", ".join(known) or "none; scan first")
+        start, end = _moment("--since", since, moment), _moment("--until", until, moment)
+        if start is not None and start > moment:
+            raise UsageInvalid("--since", f"{since} is in the future")
+        if start is not None and end is not None and start >= end:
+            raise UsageInvalid("--since", f"{since} is not before {until}, the time of --until")
         return Question(
             now=moment,
-            since=_moment("--since", since, moment),
-            until=_moment("--until", until, moment),
+            since=start,
+            until=end,
             cameras=frozenset(cameras),
             servers=tuple(servers),
             offsets=offsets(self.ledger, self.site, moment),
@@ -118,16 +128,25 @@ class App:
             report = scan(self.ledger, storage, now=now, options=options, progress=progress)
         except StorageAway as error:
             with self.ledger.writing() as connection:
-                self.ledger.history.outage_began(connection, storage.server, Cause.STORAGE, now(), str(error))
+                self.ledger.history.outage_began(
+                    connection, storage.server, Cause.STORAGE, now(), str(error), storage_id=storage.id
+                )
             return Scanned(storage, None, error)
         except OperatorError as error:
             if error.exit_code in range(10, 20):
                 return Scanned(storage, None, error)
             raise
+        self._settle_refusals(storage.server)
         digested = 0
         if digesting is not None and self.settings.scan.digests == "sealed":
             digested = take_fresh(self.ledger, storage, report.fresh, self.settings.fill.chunk, digesting)
         return Scanned(storage, report, digested=digested)
+
+    def _settle_refusals(self, server: str) -> None:
+        """Drop what was refused because of a peer that is there again: all of its storages were scanned since."""
+        oldest = min(self.ledger.storage_note(one.id)[2] for one in self.site.storages if one.server == server)
+        with self.ledger.writing() as connection:
+            self.ledger.history.looked_again(connection, server, oldest)
 
     def forget(self) -> None:
         """Forget every segment, so that the next scan reads the storages anew. Digests of filled files come back."""
@@ -148,11 +167,15 @@ class App:
         folders = (name for name in self.site.peers(server) if name in self.site.local)
         return {name: FolderPeer(name, self.site, self.ledger) for name in folders} | dict(self.links)
 
-    def fill(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
-        """Run a plan to its end, with what must follow it."""
-        return asyncio.run(self.filling(planned, server, gate, listener))
+    def fill(
+        self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody, make_room: MakeRoom | None = None
+    ) -> FillResult:
+        """Run a plan to its end, with what must follow it. `make_room` is for repairs."""
+        return asyncio.run(self.filling(planned, server, gate, listener, make_room))
 
-    async def filling(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
+    async def filling(
+        self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody, make_room: MakeRoom | None = None
+    ) -> FillResult:
         """Do so on a running event loop."""
         result = await fill(
             planned,
@@ -163,6 +186,7 @@ class App:
             now=now,
             gate=gate,
             listener=listener,
+            make_room=make_room,
         )
         notes = await asyncio.to_thread(after_fill, self.ledger, self.site, server, result.landed)
         return FillResult(
@@ -195,8 +219,75 @@ class App:
             for names in folded.values()
             if len(names) > 1
         ]
+        notes += [
+            f"{server.name} has two cameras for {shared!r}: {own!r}, which is mapped to it, and one called so itself;"
+            f" that one counts as {unmapped(shared, server.name)!r} until it is mapped, too, in [servers.cameras]"
+            for server in self.settings.servers
+            for own, shared in server.cameras.items()
+            if unmapped(shared, server.name) in found.coverage
+        ]
         unseen = [one.title for one in self.site.storages if self.ledger.storage_note(one.id)[2] == 0]
-        return notes + [f"{title} was never scanned" for title in unseen]
+        with self.ledger.reading() as connection:
+            damaged = self.ledger.history.damaged(connection)
+        if damaged:
+            notes.append(f"rows of the ledger's history that are damaged and left out: {damaged:,}")
+        notes += [f"{title} was never scanned" for title in unseen]
+        return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
+
+    def newest(self, found: Survey) -> dict[str, int]:
+        """Return up to when each server recorded any of the cameras asked for, microseconds; whatever the window."""
+        ends: dict[str, int] = {}
+        for storage in self.site.storages:
+            with self.ledger.reading() as connection:
+                cameras = self.ledger.coverage.newest(connection, storage.id)
+            asked = [end for camera, end in cameras.items() if camera in (found.question.cameras or cameras)]
+            if asked:
+                ends[storage.server] = max(*asked, ends.get(storage.server, 0))
+        return ends
+
+    def silent(self, found: Survey) -> dict[str, int]:
+        """Return the servers that should be recording and do not, with the age of their newest recording.
+
+        Only who asks up to now asks for this.
+        """
+        question = found.question
+        if question.until is not None or self.site.settings.gaps.policy != "always":
+            return {}
+        segment = max((storage.layout.traits.segment for storage in self.site.storages), default=0)
+        patience = max(settle(self.ledger, self.site), 2 * segment, SETTLE_LEAST)
+        return silent(question.servers or self.site.servers, self.newest(found), question.now, patience)
+
+    def nothing(self, found: Survey) -> str:
+        """Say why a survey holds no recordings."""
+        if all(self.ledger.storage_note(one.id)[2] == 0 for one in self.site.storages):
+            return "No recordings are known yet: no storage was ever scanned. Run 'recorder-sync scan'."
+        newest = self.newest(found)
+        if not newest:
+            return "No recordings are known: the storages hold none that could be read."
+        ages = [
+            f"the newest of {server} is {human_duration(found.question.now - end)} old"
+            for server, end in newest.items()
+        ]
+        window = found.window
+        return f"Nothing was recorded from {clock(window.start)} to {clock(window.end)}; {', '.join(ages)}."
+
+    def odd(self, storage: Storage) -> dict[OddKind, Oddities]:
+        """Return what scans of a storage could not read or did not recognise."""
+        with self.ledger.reading() as connection:
+            return self.ledger.oddities.of(connection, storage.id)
+
+    def odd_notes(self, servers: Sequence[str] = ()) -> list[str]:
+        """Return what an operator must know before believing in a loss; of some servers, or of all."""
+        return [
+            sentence
+            for storage in self.site.storages
+            if not servers or storage.server in servers
+            for sentence in sentences(storage.title, self.odd(storage))
+        ]
+
+    def unreadable(self) -> bool:
+        """Tell whether a scan met a folder or file that it could not read."""
+        return any(unreadable(self.odd(storage)) for storage in self.site.storages)
 
 
 @contextmanager

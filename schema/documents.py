@@ -60,6 +60,7 @@ class RefusalDocument(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     why: str
     reason: str
+    size: int = 0
 
 
 class TotalDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,10 @@ class CoverageDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scan found on one storage; `error` says why it could not be scanned."""
+    """What a scan found on one storage; `error` says why it could not be scanned.
+
+    `unreadable` folders and files, and `unrecognised` media files, are all that are known, also of earlier scans.
+    """
 
     storage: str
     folders: int = 0
@@ -114,6 +118,8 @@ class ScanDocument(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: list[dict[str, str]] = []
     skipped: dict[str, int] = {}
     notes: list[str] = []
+    unreadable: int = 0
+    unrecognised: int = 0
     seconds: float = 0.0
     error: str | None = None
 
@@ -163,10 +169,14 @@ class FillsDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     generated: str
     fills: list[FillDocument]
+    notes: list[str] = []
 
 
 class DamageDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Something `verify` found. `kind` is `rot`, `missing`, `foreign`, `changed` or `unreadable`."""
+    """Something `verify` found. `kind` is `rot`, `missing`, `foreign`, `changed`, `unreadable` or `ledger`.
+
+    `not_repaired` is the reason if a repair was tried and the copy could not be replaced.
+    """
 
     server: str
     storage: str
@@ -177,6 +187,7 @@ class DamageDocument(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None
     chunks: list[int]
     repaired: bool = False
+    not_repaired: str | None = None
 
 
 class VerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +217,8 @@ class StorageDocument(msgspec.Struct, frozen=True, kw_only=True):
     open: int
     free: int | None
     age_seconds: float | None
+    unreadable: int = 0
+    unrecognised: int = 0
 
 
 class CameraDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +256,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     fills: list[FillRecordDocument]
     outages: list[OutageDocument]
     notes: list[str]
+    refusals: int = 0
 
 
 class LivePeerDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,9 @@ EXIT_FOUND = 1
 EXIT_USAGE = 2
 """The command line or the configuration is wrong."""
 
+EXIT_CRASHED = 70
+"""A defect of ours; never 1, which means that gaps were found."""
+
 EXIT_INTERRUPTED = 130
 """Stopped by the operator (Ctrl-C); the next run continues."""
 
@@ -22,7 +25,7 @@ EXIT_INTERRUPTED = 130
 class OperatorError(Exception):
     """Something an operator can understand and act on."""
 
-    exit_code = 70
+    exit_code = EXIT_CRASHED
     transient = False
     hint = ""
 
@@ -135,7 +138,10 @@ class PermissionMissing(OperatorError):
     """not permitted: {0}: {1}"""
 
     exit_code = 15
-    hint = "give the user that runs recorder-sync read access to recordings and write access where it fills"
+    hint = (
+        "give the user that runs recorder-sync read access to recordings, and write access where it fills and to its"
+        " ledger"
+    )
 
 
 class SourceGone(OperatorError):
@@ -299,6 +305,20 @@ class LedgerBusy(OperatorError):
     exit_code = 45
     transient = True
     hint = "wait for the other recorder-sync command to end, then try again"
+
+
+class LedgerForbidden(OperatorError):
+    """the ledger {0} does not let its user in: {1}"""
+
+    exit_code = 46
+    hint = "let that user of the database server own the ledger's database, or grant it every right on the tables"
+
+
+class LedgerReplaced(OperatorError):
+    """the ledger {0} was set aside while it was open here"""
+
+    exit_code = 47
+    hint = "'scan --rebuild' did it; start this command again and it works with the new one"
 
 
 class AlreadyRunning(OperatorError):

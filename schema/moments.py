@@ -123,7 +123,8 @@ def parse_rate(text: str) -> int:
     number, slash, per = text.strip().rpartition("/")
     if slash and per.strip() == "s" and not re.search(r"[A-Za-z]b\s*$", number):
         bits = _amount(number, _BIT_UNITS)
-        rate = parse_size(number) if bits is None else bits // 8
+        size = _amount(number, _SIZE_UNITS) if bits is None else bits // 8
+        rate = 0 if size is None or size > _LARGEST else size
         if rate > 0:
             return rate
     raise ValueError(f"{text!r} is not a rate: write bytes or bits per second, such as '50 MB/s' or '200 Mbit/s'")

@@ -26,6 +26,9 @@ OWN = "own"
 
 DEFAULT_CONFIG = "recorder-sync.toml"
 
+IGNORED = ".recorder-sync"
+"""A folder of this name in a root is the one place there where our notes may lie: recorders and scans ignore it."""
+
 
 class Gaps(Strict, frozen=True):
     """What counts as a gap."""
@@ -35,7 +38,7 @@ class Gaps(Strict, frozen=True):
     threshold: Duration = Duration(2 * SECOND)
     """Holes up to this long are no gaps."""
     settle: Duration | None = None
-    """Leave the newest recordings alone for this long; default two segment lengths, at least 120 s."""
+    """Leave the newest recordings alone for this long; default two of the longest segments, from 2 min to 2 h."""
 
 
 class Fill(Strict, frozen=True):
@@ -289,7 +292,7 @@ def _problem(settings: Settings) -> str | None:
         problem = _server_problem(server)
         if problem:
             return f"server {server.name!r}: {problem}"
-    return _nested(settings.servers) or _service_problem(settings)
+    return _nested(settings) or _service_problem(settings)
 
 
 def _service_problem(settings: Settings) -> str | None:
@@ -333,12 +336,14 @@ def _server_problem(server: ServerSettings) -> str | None:
     return f"two cameras are both mapped to {twice!r}" if twice else None
 
 
-def _nested(servers: list[ServerSettings]) -> str | None:
-    """Return which folders must not lie in one another but do: one recorder's files would count as another's.
+def _nested(settings: Settings) -> str | None:
+    """Return which folders must not lie in one another but do: one recorder's files, or ours, would count as another's.
 
     Links are not followed: nothing here looks at the disk.
     """
+    servers = settings.servers
     roots: list[tuple[str, str]] = []
+    states: list[str] = []
     for server in servers:
         for storage in server.storages:
             title = f"server {server.name!r}: storage {storage.name!r}:"
@@ -348,12 +353,18 @@ def _nested(servers: list[ServerSettings]) -> str | None:
             roots.append((storage.root, server.name))
     for server in servers:
         for storage in server.storages:
-            for root, owner in roots:
-                if storage.side and (_inside(storage.side, root) or _inside(root, storage.side)):
-                    return (
-                        f"server {server.name!r}: storage {storage.name!r}: side {storage.side} and root {root} of"
-                        f" server {owner!r} lie in one another"
-                    )
+            title = f"server {server.name!r}: storage {storage.name!r}:"
+            for key, folder in (("side", storage.side), ("state", storage.state)):
+                for root, owner in roots:
+                    ignored = key == "state" and folder == os.path.join(root, IGNORED) and root == storage.root
+                    if folder and not ignored and (_inside(folder, root) or _inside(root, folder)):
+                        return f"{title} {key} {folder} and root {root} of server {owner!r} lie in one another"
+            if storage.state in states:
+                return f"{title} another storage has the state {storage.state}, too"
+            states += [storage.state] if storage.state else []
+    for root, owner in roots:
+        if "://" not in settings.ledger and _inside(settings.ledger, root):
+            return f"ledger {settings.ledger} lies in root {root} of server {owner!r}"
     return None
 
 
@@ -406,8 +417,7 @@ def _resolve(settings: Settings, base: Path) -> Settings:
         msgspec.structs.replace(server, storages=[storage(one) for one in server.storages])
         for server in settings.servers
     ]
-    ledger = settings.ledger
-    if "://" not in ledger:
-        ledger = f"sqlite:///{absolute('ledger', ledger)}"
+    # A path stays one: in an address a `?` in a folder's name would end it.
+    ledger = settings.ledger if "://" in settings.ledger else absolute("ledger", settings.ledger)
     link = msgspec.structs.replace(settings.link, folder=absolute("link.folder", settings.link.folder))
     return msgspec.structs.replace(settings, servers=servers, ledger=ledger, link=link)

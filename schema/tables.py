@@ -49,7 +49,8 @@ storages = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("server_id", ForeignKey("servers.id"), nullable=False),
-    Column("name", String(64), nullable=False),
+    # A side store's names two storages and a server: `main from nvr-b/main`.
+    Column("name", String(200), nullable=False),
     Column("identity", String(36), nullable=False, server_default=""),
     Column("rules", String(32), nullable=False, server_default=""),
     # The longest segment ever taken in: bounds how far back a window query must look for overlaps.
@@ -62,6 +63,7 @@ storages = Table(
     # Of a storage that only a peer can read: its coverage here is a copy of the peer's `epoch` up to `cursor`.
     Column("mirror", Boolean, nullable=False, server_default=false()),
     Column("cursor", String(64), nullable=False, server_default=""),
+    Column("open_since", Text, nullable=False, server_default=""),
     # How its names are read (`schema.wire.StorageAbout` as JSON), so that a report needs no configuration of it.
     Column("about", Text, nullable=False, server_default=""),
     UniqueConstraint("server_id", "name"),
@@ -84,6 +86,19 @@ folders = Table(
     # True once every entry is final: while mtime_ns stays the same, a rescan need not list this folder.
     Column("settled", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("storage_id", "path"),
+)
+
+# What scans could not read or did not recognise, by folder; rows only for folders that hold any. Replaced whenever the
+# folder is listed, so that a scan that lists little still knows all of it.
+oddities = Table(
+    "oddities",
+    metadata,
+    Column("storage_id", ForeignKey("storages.id"), primary_key=True),
+    Column("path", String(4096), primary_key=True),
+    Column("kind", SmallInteger, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("example", String(4096), nullable=False),
+    Column("reason", String(1024), nullable=False),
 )
 
 segments = Table(
@@ -109,6 +124,8 @@ segments = Table(
     Column("checksum", BigInteger, nullable=False),
     UniqueConstraint("folder_id", "name"),
     Index(None, "storage_id", "camera_id", "start_us"),
+    # Only what is open (state 1), which every plan asks for: a few rows, whatever the archive holds.
+    Index("ix_segments_open", "storage_id", sqlite_where=text("state = 1"), postgresql_where=text("state = 1")),
 )
 
 manifests = Table(
@@ -140,12 +157,14 @@ outages = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("server_id", ForeignKey("servers.id"), nullable=False),
+    Column("storage_id", ForeignKey("storages.id")),
     Column("camera_id", ForeignKey("cameras.id")),
     Column("cause", String(32), nullable=False),
     Column("start_us", BigInteger, nullable=False),
     # NULL while the outage lasts.
     Column("end_us", BigInteger),
     Column("evidence", String(1024), nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     Index(None, "server_id", "start_us"),
 )
 
@@ -159,6 +178,7 @@ fills = Table(
     Column("landed", BigInteger, nullable=False, server_default=text("0")),
     Column("bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("stopped", String(1024), nullable=False, server_default=""),
+    Column("checksum", BigInteger, nullable=False),
 )
 
 # What a fill could not bring over. A row is superseded by a later success for the same source and then deleted.
@@ -174,7 +194,9 @@ refusals = Table(
     Column("end_us", BigInteger, nullable=False),
     Column("why", String(32), nullable=False),
     Column("detail", String(1024), nullable=False, server_default=""),
+    Column("size", BigInteger, nullable=False, server_default=text("0")),
     Column("at_us", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     UniqueConstraint("server_id", "peer_id", "path"),
 )
 

@@ -37,6 +37,9 @@ class Mark(IntEnum):
     """The time could not be resolved (a name in a repeated local hour): neither coverage nor source."""
     UNCLOSED = 2
     """The writer died; whole fragments only, which play."""
+    SUSPECT = 4
+    """It may not be final: nothing in it tells that its writer closed it, or it was found to have changed. The next
+    scan looks at its size and last write again."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -101,6 +104,8 @@ class Outage:
     evidence: str
     """One sentence: how we know."""
     over: bool = True
+    observed: bool = True
+    """Seen when it happened; else inferred from what was recorded and what was not."""
 
 
 class GapState(StrEnum):
@@ -132,11 +137,16 @@ class Refusal(StrEnum):
     LAYOUT_UNSAFE = 'this storage does not take filled files (fill = "never")'
     UNPLACEABLE = "the peer's name holds no value for a field that names here need"
     NO_SPACE = "free space would fall below the reserve"
+    CANNOT_PUBLISH = "this file system cannot take a new file without risking to replace one; the copy waits"
+    OTHER_MOUNT = "its folder here is another mount than the place for incoming files"
     CASE_CLASH = "a name here differs only in upper and lower case"
     ALREADY_HERE = "the recorder here has written the very same file; the next scan counts it"
+    UNREADABLE_HERE = "the recorder here does not read what the peer's wrote"
     CONFLICT = "no free name: names around it are taken by other content"
+    CHANGED_HERE = "what lies here is not the damaged copy any more, and was left alone"
     PATH_REFUSED = "its path is not safe"
     SOURCE_AWAY = "the peer's storage is away"
+    SOURCE_SWAPPED = "the peer's storage is not the one the ledger knows"
     SOURCE_GONE = "the source was deleted before it could be read"
     SOURCE_CHANGED = "the source changed while it was read"
     SOURCE_DAMAGED = "the source is damaged: its digest is not the one taken when it was sealed"
@@ -144,6 +154,35 @@ class Refusal(StrEnum):
     WRITE_FAILED = "writing here failed; the copy was dropped"
     NOT_PERMITTED = "not permitted to write here"
     NO_OUTAGE = "no outage explains it, and the policy fills outages only"
+
+
+class OddKind(IntEnum):
+    """What a scan met and could not take in, although recordings may be in it."""
+
+    FOLDER_UNREADABLE = 0
+    FILE_UNREADABLE = 1
+    UNRECOGNISED = 2
+    """A media file whose name is not the recorder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """What one folder holds of one kind: how many, the first of them, and what the system said."""
+
+    folder: str
+    kind: OddKind
+    number: int
+    example: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Oddities:
+    """What a storage holds of one kind."""
+
+    number: int
+    example: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +239,8 @@ class Task:
     """Under which path there; the next free name if that is taken by other content."""
     new: int
     """Microseconds of gaps that this task is the first to fill."""
+    reads: tuple[str, ...] = ()
+    """The only containers that the recorder there reads, where another layout's wrote it; empty: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +254,7 @@ class Refused:
     path: str
     why: Refusal
     detail: str = ""
+    size: int = 0
 
     @property
     def sentence(self) -> str:
@@ -263,6 +305,7 @@ class FillResult:
     landed: tuple[Landed, ...] = ()
     refused: tuple[Refused, ...] = ()
     sent: int = 0
+    """Bytes read from peers, also for what was refused then."""
     seconds: float = 0.0
     stopped: str = ""
     """Why it ended early, empty if it did not."""

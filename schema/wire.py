@@ -85,6 +85,8 @@ class StorageState(Message, frozen=True):
     name: StorageName
     epoch: Annotated[str, msgspec.Meta(max_length=32)]
     seq: Count
+    scanned: Moment
+    """When the ledger there was last brought up to it."""
 
 
 class CameraState(Message, frozen=True):
@@ -93,6 +95,8 @@ class CameraState(Message, frozen=True):
     camera: Camera
     newest: Moment
     recording: bool
+    open_since: Moment | None = None
+    """Where the file begins that is being written: what it holds is nobody's loss."""
 
 
 class Pulse(Message, frozen=True):
@@ -118,6 +122,7 @@ class Bucket(Message, frozen=True, array_like=True):
     own: Runs
     filled: Annotated[dict[str, Runs], msgspec.Meta(max_length=64)]
     gone: Runs
+    undone: Annotated[dict[str, Runs], msgspec.Meta(max_length=64)]
 
 
 class CoveragePage(Message, frozen=True):

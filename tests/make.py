@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backfill.fill import fill
+from backfill.fill import MakeRoom, fill
 from backfill.gate import Gate
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
-from backfill.scan import ScanOptions, ScanReport, scan
+from backfill.scan import scan
+from backfill.scanned import ScanOptions, ScanReport
 from backfill.site import Site, build_site
 from backfill.survey import Question, Survey, plan, survey
 from schema.ledger import Ledger
@@ -163,6 +164,7 @@ class Bench:
         *,
         gate: Gate | None = None,
         listener: Listener = nobody,
+        make_room: MakeRoom | None = None,
         **question: object,
     ) -> FillResult:
         """Fill `server` and return the result."""
@@ -180,6 +182,7 @@ class Bench:
                 now=self.clock,
                 gate=gate or Gate(),
                 listener=listener,
+                make_room=make_room,
             )
         )
 

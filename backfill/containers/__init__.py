@@ -4,6 +4,6 @@ Rule: MP4 and Matroska are walked by hand (0.02 ms a file; a player's word costs
 whole). What cannot be told is None, never a guess.
 """
 
-from backfill.containers.probe import Probe, probe
+from backfill.containers.probe import Probe, flavour, probe
 
-__all__ = ["Probe", "probe"]
+__all__ = ["Probe", "flavour", "probe"]

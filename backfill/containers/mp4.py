@@ -25,6 +25,9 @@ _MAX_MOOV = 64 * 2**20
 _MAX_MOOF = 8 * 2**20
 """A fragment's header holds 16 bytes a frame: this is hours of video in one fragment."""
 
+_MISSING = SECOND
+"""What a header may claim beyond the last fragment at most: another track ends later, a duration was rounded up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mp4:
@@ -71,8 +74,10 @@ def _fragmented(window: Window, walk: Walk, moov: bytes, stated: int) -> Mp4:
     if not problem and walk.last == b"moof":
         problem = "cut short: its last fragment has no data"
     missing = stated - found
-    if not problem and found and missing > max(SECOND, last) // 2:
+    if not problem and found and missing > min(max(SECOND, last) // 2, _MISSING):
         problem = f"cut short: its fragments end {missing / SECOND:.1f} s before its header says"
+    if not found and b"mfra" not in walk.boxes:
+        stated = 0  # nothing in the file bears it out: it may be of before the first fragment, or of what was cut off
     duration = stated or found
     if not problem and not duration:
         problem = "its duration is zero"

@@ -38,6 +38,22 @@ def probe(path: str, size: int) -> Probe:
         os.close(fd)
 
 
+def flavour(path: str) -> str:
+    """Return what kind of file is at `path`, as recorders that read only some of a container tell them apart.
+
+    `mp4`, `fmp4`, `mkv`, `ts` and so on; `late fmp4` where `moov` does not stand right behind `ftyp`. Raises OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        window = Window(fd, os.fstat(fd).st_size)
+        name = _probe(fd, window.size, path).container
+        second = int.from_bytes(window.read(0, 4), "big")
+        follows = window.read(4, 4) == b"ftyp" and window.read(second + 4, 4) == b"moov"
+    finally:
+        os.close(fd)
+    return f"late {name}" if name == "fmp4" and not follows else name
+
+
 def _probe(fd: int, size: int, path: str) -> Probe:
     window = Window(fd, size)
     head = window.read(0, 16)

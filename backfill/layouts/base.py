@@ -65,8 +65,12 @@ class Traits:
     """How far a name may be from the truth otherwise: whole-second names are cut off, so a start is up to 1 s early."""
     fill: Literal["tree", "side"] = "side"
     """Whether a file that appears in the recorder's tree is safe there."""
-    after: str = "nothing"
-    """What must follow a fill for the recorder to show the files."""
+    reads: tuple[str, ...] = ()
+    """What it reads of what another layout's recorder wrote, as `containers.flavour` names it; empty: anything."""
+    after: str = ""
+    """What a filled file still needs for the recorder to show it, if anything."""
+    hint: str = ""
+    """What `init` writes below a storage, as comments: how to configure what must follow a fill."""
     name_step: int = SECOND
     """Distance to the next free name."""
     staging_inside: bool = False

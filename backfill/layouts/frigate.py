@@ -13,6 +13,12 @@ from backfill.layouts.patterned import PatternLayout, refuse_unknown_options
 from schema.settings import StorageSettings
 from schema.spans import SECOND
 
+_HINT = """\
+[servers.storages.frigate]           # without it Frigate does not show filled files, and its upkeep deletes them
+database = "/config/frigate.db"      # as this machine sees it
+rows = "dry-run"                     # says which rows are missing; "write" adds them
+"""
+
 
 class Frigate(PatternLayout):
     """`root` is Frigate's `recordings` folder."""
@@ -30,7 +36,8 @@ class Frigate(PatternLayout):
             late=5 * SECOND,
             fill="tree",
             after="a row in Frigate's database (see 'frigate' in the configuration); without it Frigate does not show"
-            " the file, and a media sync deletes it",
+            " the file, and its upkeep deletes it",
+            hint=_HINT,
         )
         pattern = PathPattern("%Y-%m-%d/%H/{camera}/%M.%S.mp4", clock_is_utc=True, bodies={"camera": r"[a-zA-Z0-9_-]+"})
         return cls(traits, [pattern], "UTC")

@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import string
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -41,20 +41,24 @@ class Filled:
     """Relative to the root of the server it came from."""
 
 
-def missing_rows(own: FrigateRules, filled: Sequence[Filled], peer: FrigateRules | None) -> list[dict[str, object]]:
+def missing_rows(own: FrigateRules, filled: Sequence[Filled], peers: Sequence[FrigateRules]) -> list[dict[str, object]]:
     """Return the rows that Frigate's database lacks for `filled`, which all came from one server.
 
-    `peer` says how that server's own database is reached; without it nothing is known of the pictures. Raises
-    RecorderDatabase.
+    `peers` say how that server's own databases are reached, one a storage: whichever knows a segment tells of it. Where
+    none does, nothing is known of the pictures. Raises RecorderDatabase.
     """
     with _opened(own, write=False) as connection:
         columns = _columns(connection, own)
         lacking = [one for one in filled if not _has(connection, _path(own, one.path))]
     if not lacking:
         return []
-    with _opened(peer, write=False) if peer else nullcontext() as theirs:
-        known = [_peer_row(theirs, peer, one) if theirs and peer else None for one in lacking]
-    return [_row(own, one, row, columns) for one, row in zip(lacking, known, strict=True)]
+    known: dict[str, dict[str, object]] = {}
+    for peer in peers:
+        with _opened(peer, write=False) as theirs:
+            for one in lacking:
+                if one.source_path not in known and (row := _peer_row(theirs, peer, one)) is not None:
+                    known[one.source_path] = row
+    return [_row(own, one, known.get(one.source_path), columns) for one in lacking]
 
 
 def write_rows(own: FrigateRules, rows: Iterable[dict[str, object]]) -> int:

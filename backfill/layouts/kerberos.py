@@ -28,13 +28,12 @@ class Kerberos(PatternLayout):
         traits = Traits(
             name="kerberos",
             title="Kerberos agent",
-            summary="One folder; start, camera and duration in the name; the agent keeps no index of it.",
+            summary="One folder; start, camera and duration in the name; no index; without a marker no upload.",
             end=EndRule.NAME,
             complete=CompleteRule.NAME,
             segment=30 * SECOND,
             blur=SECOND // 5,
             fill="tree",
-            after="nothing here; the agent uploads only what has a marker in its data/cloud",
             staging_inside=True,
         )
         pattern = PathPattern(

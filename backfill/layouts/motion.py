@@ -32,6 +32,8 @@ _SPECIFIERS = {
     "T": "%H:%M:%S",
     "F": "%Y-%m-%d",
 }
+_TEXTS = ("$", "C", "T", "F")
+_NUMBERS = {field.strip("{}"): r"\d{1,10}" for code, field in _SPECIFIERS.items() if code not in _TEXTS}
 _SUFFIXES = ("mkv", "mp4", "avi", "mov", "flv", "webm", "3gp")
 
 
@@ -78,7 +80,8 @@ class Motion(PatternLayout):
             staging_inside=True,
             local="%s" not in name,
         )
-        return cls(traits, [PathPattern(name, camera=camera, bodies={"suffix": one_of(_SUFFIXES)})], storage.zone)
+        bodies = {"suffix": one_of(_SUFFIXES), "number": r"\d{1,10}", **_NUMBERS}
+        return cls(traits, [PathPattern(name, camera=camera, bodies=bodies)], storage.zone)
 
 
 class MotionEye(PatternLayout):

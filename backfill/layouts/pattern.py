@@ -39,6 +39,10 @@ _BODIES = {
 }
 """What digits a field takes. All are capped: a name is nobody's promise, and what it says must fit the ledger."""
 
+_FREE_AT_MOST = 2
+"""Fields in one name that may be any word. The ways to share out a name among more are too many to try: whoever may
+write into a recorder's folder could stop a scan with one name."""
+
 _LETTER = r"[^/\x00-\x1f\x7f]"
 _YEARS = range(1970, 2200)
 
@@ -70,7 +74,8 @@ class PathPattern:
         bodies: regular expressions of single fields, where "anything but `/`" is too wide.
         clock_is_utc: whether digits without `%z` are UTC rather than local.
 
-    Raises ValueError if the pattern can tell no camera, is no relative path, or has what is no field.
+    Raises ValueError if the pattern can tell no camera, is no relative path, has what is no field, or too many that may
+    be any word.
     """
 
     def __init__(
@@ -112,7 +117,8 @@ class PathPattern:
             raise ValueError(f"pattern {pattern!r} has a {stray!r} that belongs to no field")
         if any(part in ("", ".", "..") for part in pattern.split("/")):
             raise ValueError(f"pattern {pattern!r} is not a relative path")
-        regex, at, seen = "", 0, set()
+        regex, at, free = "", 0, 0
+        seen: set[str] = set()
         for token in _TOKEN.finditer(pattern):
             literal = pattern[at : token.start()]
             at = token.end()
@@ -120,10 +126,16 @@ class PathPattern:
             if token["code"] and field not in _BODIES:
                 raise ValueError(f"pattern {pattern!r} has the unknown code {field!r}")
             group = _group(field)
+            free = 0 if "/" in literal else free
             if field in seen:
                 regex += f"{re.escape(literal)}(?P={group})"
             else:
                 begins = not pattern[: token.start()].rpartition("/")[2]
+                free += field not in self._bodies
+                if free > _FREE_AT_MOST:
+                    raise ValueError(
+                        f"pattern {pattern!r} has more than {_FREE_AT_MOST} fields of any word in one name"
+                    )
                 body = self._bodies.get(field) or _free(begins=begins, deep=bool(token["deep"]))
                 regex += f"{re.escape(literal)}(?P<{group}>{body})"
             seen.add(field)

@@ -32,7 +32,7 @@ class Shinobi(PatternLayout):
             segment=900 * SECOND,
             joint=2 * SECOND,
             fill="side",
-            after="import the side folder by hand while the monitor is off",
+            after="to be imported from the side folder by hand, while the monitor is off",
             local=utc == "false",
         )
         pattern = PathPattern(

@@ -45,9 +45,10 @@ class Template(PatternLayout):
             start=StartRule.NAME if has_time else StartRule.END,
             end=end,
             complete=CompleteRule(rules.complete),
-            segment=rules.segment or 60 * SECOND,
-            joint=rules.joint,
-            late=rules.late,
+            # Plain integers: the ledger keeps `joint` as it is given.
+            segment=int(rules.segment or 60 * SECOND),
+            joint=int(rules.joint),
+            late=int(rules.late),
             blur=SECOND // 5 if any(code in rules.pattern for code in ("%f", "{ms}", "{us}")) else SECOND,
             fill=rules.fill,
             name_step=1 if "%f" in rules.pattern or "{us}" in rules.pattern else SECOND,

@@ -33,7 +33,7 @@ class ZoneMinder(PatternLayout):
             segment=600 * SECOND,
             joint=2 * SECOND,
             fill="side",
-            after="zmrecover.pl on the side folder, after giving each event a new id",
+            after="zmrecover.pl on the side folder, after each event is given a new id",
             local=True,
         )
         bodies = {"event": r"\d+", "codec": r"(?:\.[a-z0-9]+)?", "suffix": one_of(("mp4", "mkv", "webm"))}

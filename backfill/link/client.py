@@ -65,7 +65,7 @@ class Answer(http.client.HTTPResponse):
         got = self.fp.readinto1(view)
         if self.length is not None:
             self.length -= got
-        if view and not got or self.length == 0:
+        if (view and not got) or self.length == 0:
             self.close()
         return got
 

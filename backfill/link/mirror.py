@@ -9,11 +9,12 @@ from collections.abc import Callable
 from backfill.link.client import LinkClient
 from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted
 from schema.ledger import Ledger
-from schema.spans import Span
+from schema.spans import SECOND, Span
 from schema.values import Cause, Outage
-from schema.wire import PROTOCOL, Hello, OutageMessage, Pulse
+from schema.wire import PROTOCOL, Hello, OutageMessage, Pulse, StorageState
 
 _PAGES_AT_ONCE = 10_000
+_NOTED_EVERY = 30 * SECOND
 
 
 class Follower:
@@ -32,6 +33,8 @@ class Follower:
         self._storages: dict[str, int] = {}
         self._shared = False
         self._boot = ""
+        self._noted: dict[str, int] = {}
+        self._noted_at = 0
 
     def follow(self, pulse: Pulse) -> bool:
         """Bring the copy up to what `pulse` says; returns whether anything changed. Raises the errors of a link."""
@@ -41,10 +44,22 @@ class Follower:
             self._boot = pulse.boot
         if self._shared:
             return changed
+        writing = {one.camera: one.open_since for one in pulse.cameras if one.open_since is not None}
         for state in pulse.storages:
             if state.name in self._storages:
-                changed |= self._copy(state.name, state.epoch, state.seq)
+                news = self._copy(state.name, state.epoch, state.seq)
+                changed |= news
+                self._note_current(state, writing, news=news)
         return changed
+
+    def _note_current(self, state: StorageState, writing: dict[str, int], *, news: bool) -> None:
+        """Note up to when the copy is true, at once if it changed, else now and then."""
+        noted = self._noted.get(state.name, 0)
+        if news or (state.scanned != noted and self._now() - self._noted_at > _NOTED_EVERY):
+            with self._ledger.writing() as connection:
+                self._ledger.mirror.current(connection, self._storages[state.name], state.scanned, writing)
+            self._noted[state.name] = state.scanned
+            self._noted_at = self._now()
 
     def outages(self) -> None:
         """Take in the outages that the peer recorded of itself and of us. Raises the errors of a link."""
@@ -86,7 +101,7 @@ class Follower:
             if page.more and page.cursor == cursor:
                 break
             with self._ledger.writing() as connection:
-                self._ledger.mirror.take(connection, ident, page, self._now())
+                self._ledger.mirror.take(connection, ident, page)
             cursor = page.cursor
             if not page.more:
                 return True

@@ -3,12 +3,13 @@
 Rule: pure; the same values give the same document, in the same order.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from backfill.oddities import sentences, unreadable
 from backfill.report.timeline import Cell, Timeline
-from backfill.scan import ScanReport
+from backfill.scanned import ScanReport
 from backfill.survey import Survey
 from schema.documents import (
     CoverageDocument,
@@ -24,12 +25,13 @@ from schema.documents import (
 )
 from schema.moments import iso
 from schema.spans import SECOND, clip
-from schema.values import FillResult, Gap, Outage, Plan, Refused, Task
+from schema.values import FillResult, Gap, Oddities, OddKind, Outage, Plan, Refused, Task
 
 
-def encode(document: msgspec.Struct) -> str:
-    """Return a document as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+def encode(document: msgspec.Struct, *, indented: bool) -> str:
+    """Return a document as JSON, on one line unless it is `indented`."""
+    text = msgspec.json.encode(document)
+    return (msgspec.json.format(text, indent=2) if indented else text).decode()
 
 
 def outage_document(outage: Outage) -> OutageDocument:
@@ -72,6 +74,7 @@ def refusal_document(refused: Refused) -> RefusalDocument:
         path=refused.path,
         why=refused.why.name.lower().replace("_", "-"),
         reason=refused.sentence,
+        size=refused.size,
     )
 
 
@@ -126,8 +129,9 @@ def coverage_document(found: Survey) -> CoverageDocument:
     )
 
 
-def scan_document(report: ScanReport, digested: int = 0) -> ScanDocument:
-    """Return the document of one storage's scan."""
+def scan_document(report: ScanReport, odd: Mapping[OddKind, Oddities], digested: int = 0) -> ScanDocument:
+    """Return the document of one storage's scan. `odd` is all that is known, not only what this scan listed."""
+    foreign = odd.get(OddKind.UNRECOGNISED)
     return ScanDocument(
         storage=report.storage,
         folders=report.folders,
@@ -142,7 +146,9 @@ def scan_document(report: ScanReport, digested: int = 0) -> ScanDocument:
         digested=digested,
         quarantined=[{"path": path, "reason": reason} for path, reason in report.quarantined],
         skipped=dict(report.skipped),
-        notes=report.notes,
+        notes=[*report.notes, *sentences(report.storage, odd)],
+        unreadable=unreadable(odd),
+        unrecognised=foreign.number if foreign else 0,
         seconds=round(report.seconds, 3),
     )
 

@@ -7,15 +7,16 @@ own. Golden tests hold the exact text.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from backfill.report.grid import Grid, Kind, fold
+from backfill.report.refused import neighbours_merged, refusals
 from backfill.report.timeline import Cell, Timeline, cells
 from schema.moments import clock, human_duration, human_size
 from schema.spans import SECOND, Span
-from schema.values import FillResult, Gap, GapState, Outage, Plan, Refused
+from schema.values import Cause, FillResult, Gap, GapState, Outage, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ _STATE_CELLS = {
 ROWS = 40
 """Rows a table shows before it says how many more there are; `--json` has all."""
 
-_NAME_WIDTH = 24
+_BAR_LEAST = 18
+"""A bar shorter than this shows little: names then stand above it."""
+
+_SHARE_WIDTH = 8
 
 
 def number(count: int, thing: str) -> str:
@@ -96,27 +100,29 @@ def timelines(lines: Sequence[Timeline], width: int, signs: Signs) -> Renderable
     if not lines:
         return Text("No recordings are known yet. Run 'recorder-sync scan'.")
     window = lines[0].window
-    camera = min(max(len(line.camera) for line in lines), _NAME_WIDTH)
-    server = min(max(len(line.server) for line in lines), _NAME_WIDTH)
-    room = max(width - camera - server - 2 * 2 - 8, 10)
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    table.add_column(width=camera, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=server, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=room, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+    camera = max(cell_len(line.camera) for line in lines) + 2
+    server = max(cell_len(line.server) for line in lines) + 2
+    beside = width - camera - server - _SHARE_WIDTH >= _BAR_LEAST  # else names stand above their bars
+    room = max(width - (camera + server if beside else 0) - _SHARE_WIDTH, 10)
+    rows: list[Text] = []
     before = ""
     for line in lines:
         held = line.seconds(Cell.OWN) + line.seconds(Cell.FILLED)
         wanted = held + line.seconds(Cell.FILLABLE) + line.seconds(Cell.LOST) + line.seconds(Cell.REFUSED)
         share = f"{_percent(held, wanted)}" if wanted else "-"
-        table.add_row("" if line.camera == before else line.camera, line.server, bar(line, room, signs), share)
+        drawn = bar(line, room, signs).append(f"{share:>{_SHARE_WIDTH}}")
+        if beside:
+            shown = "" if line.camera == before else line.camera
+            rows.append(Text(set_cell_size(shown, camera) + set_cell_size(line.server, server)).append_text(drawn))
+        else:
+            rows += [*(Text(part) for part in fold(f"{line.camera}  {line.server}", width)), drawn]
         before = line.camera
     per_cell = window.length // room if room else 0
     header = Text(
         f"{clock(window.start)} to {clock(window.end)}"
         f" ({human_duration(window.length)}; one sign is {human_duration(per_cell)})"
     )
-    return Group(header, table, legend(signs))
+    return Group(header, *rows, legend(signs))
 
 
 def _percent(part: float, whole: float) -> str:
@@ -125,16 +131,13 @@ def _percent(part: float, whole: float) -> str:
     return "100 %" if part >= whole else f"{min(share, 99.9):.1f} %"
 
 
-def totals(lines: Iterable[Timeline]) -> Table:
+def totals(lines: Iterable[Timeline]) -> Grid:
     """Return seconds by state of every camera on every server."""
-    table = _table("Totals")
-    table.add_column("server")
-    table.add_column("camera")
-    for word in ("own", "filled", "fillable", "lost", "refused", "twice"):
-        table.add_column(word, justify="right", no_wrap=True)
+    words = ("own", "filled", "fillable", "lost", "refused", "twice")
+    table = Grid([("server", Kind.NAME), ("camera", Kind.NAME), *((word, Kind.AMOUNT) for word in words)], "Totals")
     for line in lines:
         states = (Cell.OWN, Cell.FILLED, Cell.FILLABLE, Cell.LOST, Cell.REFUSED, Cell.HELD_TWICE)
-        table.add_row(line.server, line.camera, *(_amount(line, state) for state in states))
+        table.add(line.server, line.camera, *(_amount(line, state) for state in states))
     return table
 
 
@@ -155,16 +158,21 @@ def gaps(found: Sequence[Gap], window: Span, rows: int = ROWS) -> RenderableType
     """Return the gaps with what became of each and why."""
     if not found:
         return Text("No gaps.", style="green")
-    table = _table(f"Gaps ({len(found):,})")
-    table.add_column("server", no_wrap=True)
-    table.add_column("camera", overflow="fold")
-    table.add_column("from (UTC)", no_wrap=True)
-    table.add_column("length", justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("why", overflow="fold")
+    found = neighbours_merged(found)
+    table = Grid(
+        [
+            ("server", Kind.NAME),
+            ("camera", Kind.NAME),
+            ("from (UTC)", Kind.PLAIN),
+            ("length", Kind.AMOUNT),
+            ("state", Kind.PLAIN),
+            ("why", Kind.TEXT),
+        ],
+        f"Gaps ({len(found):,})",
+    )
     for gap in found[:rows]:
         state = Text(str(gap.state), style=_STYLES[_STATE_CELLS[gap.state]])
-        table.add_row(
+        table.add(
             gap.server, gap.camera, moment(gap.span.start, window), human_duration(gap.span.length), state, why(gap)
         )
     return _with_rest(table, len(found) - rows)
@@ -187,28 +195,29 @@ def outages(found: Sequence[Outage], window: Span, rows: int = ROWS) -> Renderab
     """Return the outages with their causes."""
     if not found:
         return Text("No outages are known.")
-    table = _table(f"Outages ({len(found):,})")
-    table.add_column("server", no_wrap=True)
-    table.add_column("from (UTC)", no_wrap=True)
-    table.add_column("length", justify="right", no_wrap=True)
-    table.add_column("cause", no_wrap=True)
-    table.add_column("evidence", overflow="fold")
+    table = Grid(
+        [
+            ("server", Kind.NAME),
+            ("from (UTC)", Kind.PLAIN),
+            ("length", Kind.AMOUNT),
+            ("cause", Kind.PLAIN),
+            ("evidence", Kind.TEXT),
+        ],
+        f"Outages ({len(found):,})",
+    )
     for one in found[:rows]:
-        length = human_duration(one.span.length) + ("" if one.over else " so far")
-        table.add_row(one.server, moment(one.span.start, window), length, str(one.cause), one.evidence)
+        table.add(one.server, moment(one.span.start, window), *_extent(one))
     return _with_rest(table, len(found) - rows)
 
 
-def refusals(found: Sequence[Refused], rows: int = ROWS) -> RenderableType:
-    """Return what was not brought over and why."""
-    table = _table(f"Refused ({len(found):,})")
-    table.add_column("server", no_wrap=True)
-    table.add_column("camera", overflow="fold")
-    table.add_column("segment", overflow="fold")
-    table.add_column("why", overflow="fold")
-    for one in found[:rows]:
-        table.add_row(one.server, one.camera, one.path, one.sentence)
-    return _with_rest(table, len(found) - rows)
+def _extent(outage: Outage) -> tuple[str, str, str]:
+    """Return length, cause and evidence. What recordings betray is known only as far as there are recordings."""
+    length = human_duration(outage.span.length)
+    if outage.over:
+        return length, str(outage.cause), outage.evidence
+    if outage.cause is Cause.STORAGE:
+        return f"{length} so far", str(outage.cause), outage.evidence
+    return f"at least {length}", str(outage.cause), f"{outage.evidence}, until the last recording"
 
 
 def plan(server: str, planned: Plan, rows: int = ROWS) -> RenderableType:
@@ -217,34 +226,45 @@ def plan(server: str, planned: Plan, rows: int = ROWS) -> RenderableType:
         return Text(f"{server}: nothing to fill.")
     parts: list[RenderableType] = [Text(_plan_sentence(server, planned))]
     if planned.tasks:
-        table = _table("")
-        table.add_column("camera", overflow="fold")
-        table.add_column("from (UTC)", no_wrap=True)
-        table.add_column("length", justify="right", no_wrap=True)
-        table.add_column("size", justify="right", no_wrap=True)
-        table.add_column("peer", no_wrap=True)
-        table.add_column("to", overflow="fold")
+        several = len({task.peer for task in planned.tasks}) > 1
+        table = Grid(
+            [
+                ("camera", Kind.NAME),
+                ("from (UTC)", Kind.PLAIN),
+                ("length", Kind.AMOUNT),
+                ("size", Kind.AMOUNT),
+                ("peer", Kind.AMOUNT),
+                ("closes", Kind.AMOUNT),
+                ("to", Kind.TEXT),
+            ]
+        )
         window = Span(min(task.source.start for task in planned.tasks), max(task.source.end for task in planned.tasks))
         for task in planned.tasks[:rows]:
             source = task.source
-            table.add_row(
+            table.add(
                 source.camera,
                 moment(source.start, window),
                 human_duration(source.span.length),
                 human_size(source.size),
-                task.peer,
+                task.peer if several else "-",
+                human_duration(task.new) if task.new else "in case",
                 task.path,
             )
         parts.append(_with_rest(table, len(planned.tasks) - rows))
+        if any(not task.new for task in planned.tasks):
+            parts.append(Text("in case: closes no gap by its name, and is fetched in case names are late", style="dim"))
     if planned.refused:
-        parts.append(refusals(planned.refused, rows))
+        parts.append(refusals(planned.refused))
     return Group(*parts)
 
 
 def _plan_sentence(server: str, planned: Plan) -> str:
     new = sum(task.new for task in planned.tasks)
+    peers = {task.peer for task in planned.tasks}
+    peer = f" from {peers.pop()}" if len(peers) == 1 else ""
     return (
-        f"{server}: {number(len(planned.tasks), 'segment')}, {human_size(planned.size)}, fill {human_duration(new)};"
+        f"{server}: {number(len(planned.tasks), 'segment')}{peer}, {human_size(planned.size)},"
+        f" closes {human_duration(new)} of gaps;"
         f" {human_duration(planned.held_twice)} will be held twice, because segments are never cut"
     )
 
@@ -266,18 +286,7 @@ def result(server: str, ended: FillResult) -> Text:
     return text
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1),
-    )
-
-
-def _with_rest(table: Table, rest: int) -> RenderableType:
+def _with_rest(table: Grid, rest: int) -> RenderableType:
     if rest <= 0:
         return table
     return Group(table, Text(f"... and {rest:,} more; --json lists all", style="dim"))

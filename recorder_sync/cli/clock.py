@@ -42,7 +42,7 @@ def run(
             print_document(_document(question, first, others, findings, known, limit))
         else:
             _show(first, others, findings, known, limit)
-        return worst(scanned) or (EXIT_FOUND if any(one.above(limit) for one in known.values()) else EXIT_DONE)
+        return worst(app, scanned) or (EXIT_FOUND if any(one.above(limit) for one in known.values()) else EXIT_DONE)
 
 
 def _findings(app: App, question: Question) -> list[Finding]:

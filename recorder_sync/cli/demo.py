@@ -15,14 +15,14 @@ from backfill.gate import Gate
 from backfill.seal import REST
 from recorder_sync.app import App, opened
 from recorder_sync.cli.gaps import report, timelines_of
-from recorder_sync.cli.output import complaints, print_document, results, signs
+from recorder_sync.cli.output import complaints, print_document, results, signs, writing_to
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.stopping import stopping
-from recorder_sync.demo import require_media
+from recorder_sync.demo import FPS, require_media
 from recorder_sync.demo.outage import CAMERAS, SERVERS, Stage, Timing
 from recorder_sync.demo.proof import count, held
 from schema.documents import DemoDocument
-from schema.errors import EXIT_DONE, DemoFailed, FileExistsAlready, Interrupted, UsageInvalid
+from schema.errors import EXIT_DONE, EXIT_INTERRUPTED, DemoFailed, Interrupted, UsageInvalid
 from schema.moments import human_duration, human_size
 from schema.spans import SECOND
 from schema.values import FillResult
@@ -69,22 +69,32 @@ def run(layout: str, keep: Path | None, *, as_json: bool, timing: Timing | None 
     if layout not in LAYOUTS:
         raise UsageInvalid("--layout", f"{layout!r} is none of {', '.join(LAYOUTS)}")
     require_media()
-    if keep is not None and keep.exists() and any(keep.iterdir()):
-        raise FileExistsAlready(keep)
-    began = time.monotonic()
-    with _folder(keep) as folder:
-        with Stage(folder, layout, timing or Timing(), _narrator(began)) as stage:
-            stage.play()
-        time.sleep(REST / SECOND)  # a segment counts once it rests
-        config = folder / "recorder-sync.toml"
-        config.write_text(_CONFIG + "".join(_SERVER.format(server=server, layout=layout) for server in SERVERS))
-        with opened(config) as app:
-            document = _fill_and_prove(app, stage, layout, began, keep, as_json)
+    if keep is not None and keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
+        raise UsageInvalid("--keep", f"{keep} exists already; name a new folder")
+    try:
+        document = _play(layout, keep, timing or Timing(), as_json)
+    except (KeyboardInterrupt, Interrupted):
+        rest = "nothing is left of it" if keep is None else f"what was recorded until then is in {keep}"
+        complaints().print(f"The demo was stopped; {rest}.", soft_wrap=True)
+        return EXIT_INTERRUPTED
     if as_json:
         print_document(document)
     else:
         results().print(_proof(document), soft_wrap=True)
     return EXIT_DONE if document.ok else DemoFailed.exit_code
+
+
+def _play(layout: str, keep: Path | None, timing: Timing, as_json: bool) -> DemoDocument:
+    """Record, lose, fill and count; returns the proof."""
+    began = time.monotonic()
+    with _folder(keep) as folder:
+        with Stage(folder, layout, timing, _narrator(began)) as stage:
+            stage.play()
+        time.sleep(REST / SECOND)  # a segment counts once it rests
+        config = folder / "recorder-sync.toml"
+        config.write_text(_CONFIG + "".join(_SERVER.format(server=server, layout=layout) for server in SERVERS))
+        with opened(config) as app:
+            return _fill_and_prove(app, stage, layout, began, keep, as_json)
 
 
 def _narrator(began: float) -> Callable[[str], None]:
@@ -96,7 +106,8 @@ def _narrator(began: float) -> Callable[[str], None]:
 def _folder(keep: Path | None) -> Iterator[Path]:
     """Give the demo's folder; a temporary one is gone afterwards."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        with writing_to(keep):
+            keep.mkdir(parents=True, exist_ok=True)
         yield keep.absolute()
         return
     folder = Path(tempfile.mkdtemp(prefix="recorder-sync-demo-"))
@@ -182,13 +193,19 @@ def _proof(document: DemoDocument) -> Text:
         else f"only {document.identical_files:,} are"
     )
     text = (
-        f"Of {document.missing:,} missing pictures {document.back:,} are back and {document.lost:,} are lost for good"
+        f"Of {document.missing:,} missing pictures ({FPS} a second) {document.back:,} are back and"
+        f" {document.lost:,} are lost for good"
         f" (no recorder ran, or it died with them); {document.filled_files:,} files were filled"
         f" ({human_size(document.sent)} in {human_duration(round(document.fill_seconds * SECOND))}),"
         f" {bits} bit for bit the peer's; filling again moved {document.moved_by_second_fill:,} bytes."
     )
     if document.fillable_left:
         text += f" {document.fillable_left:,} pictures could have come back and did not."
+    if document.lost:
+        text += (
+            " The tables call more seconds lost than these pictures last: the first file after a restart holds pictures"
+            " from before its name, and what no name covers counts as lost."
+        )
     if document.kept:
         text += f" Everything is in {document.kept}."
     return Text(text, style="bold green" if document.ok else "bold red")

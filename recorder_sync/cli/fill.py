@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from rich.text import Text
+
 from backfill.gate import Gate
-from backfill.report import views
+from backfill.report import refused, views
 from backfill.report.documents import fill_document, plan_document
 from backfill.survey import Survey
 from recorder_sync.app import App, now, opened
@@ -46,10 +48,14 @@ def run(
         if dry_run:
             documents, code = _show_plans(app, found, wanted, as_json)
         else:
-            documents, code = _fill(app, found, wanted, as_json)
+            said = {str(one.error) for one in scanned if one.error is not None}
+            documents, code = _fill(app, found, wanted, as_json, said)
         if as_json:
-            print_document(FillsDocument(generated=iso(now()), fills=documents))
-        return code if code == EXIT_INTERRUPTED else worst(scanned) or code
+            print_document(FillsDocument(generated=iso(now()), fills=documents, notes=app.odd_notes()))
+        else:
+            for note in app.odd_notes():
+                results().print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
+        return code if code == EXIT_INTERRUPTED else worst(app, scanned) or code
 
 
 def _show_plans(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[list[FillDocument], int]:
@@ -57,11 +63,12 @@ def _show_plans(app: App, found: Survey, servers: list[str], as_json: bool) -> t
     if not as_json:
         for server, planned in plans:
             results().print(views.plan(server, planned))
-    something = any(planned.tasks or planned.refused for _, planned in plans)
-    return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if something else EXIT_DONE
+    left_out = any(planned.refused for _, planned in plans)
+    return [plan_document(server, planned) for server, planned in plans], EXIT_FOUND if left_out else EXIT_DONE
 
 
-def _fill(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[list[FillDocument], int]:
+def _fill(app: App, found: Survey, servers: list[str], as_json: bool, said: set[str]) -> tuple[list[FillDocument], int]:
+    """Fill the servers, one after the other; `said` are the errors that the scan has told already."""
     gate = Gate(app.settings.fill.bandwidth)
     documents: list[FillDocument] = []
     code = EXIT_DONE
@@ -71,8 +78,9 @@ def _fill(app: App, found: Survey, servers: list[str], as_json: bool) -> tuple[l
             try:
                 with FillProgress() as progress:
                     result = app.fill(planned, server, gate, progress)
-            except OperatorError as error:
-                print_error(error)  # one server's trouble must not keep the other from being filled
+            except OperatorError as error:  # one server's trouble must not keep the other from being filled
+                if str(error) not in said:
+                    print_error(error)
                 code = error.exit_code
                 continue
             documents.append(fill_document(server, result))
@@ -89,6 +97,6 @@ def _show(server: str, result: FillResult) -> None:
     console = results()
     console.print(views.result(server, result), soft_wrap=True)
     if result.refused:
-        console.print(views.refusals(result.refused))
+        console.print(refused.refusals(result.refused))
     for note in result.notes:
         console.print(note, soft_wrap=True)

@@ -3,18 +3,22 @@
 import contextlib
 import json
 import os
+import re
 import time
+import unicodedata
 from pathlib import Path
 
 import msgspec
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from backfill.detect import Detected, detect
-from recorder_sync.cli.output import print_document, results
-from schema.errors import FileExistsAlready
-from schema.settings import parse, zone_problem
+from backfill.report.grid import Grid, Kind
+from recorder_sync.cli.output import print_document, results, writing_to
+from schema.errors import ConfigInvalid, FileExistsAlready, NothingToDetect, UsageInvalid
+from schema.settings import OWN, parse, zone_problem
+
+_LONGEST = 48
+"""Letters of a server's name that come from a folder's; a number may follow."""
 
 
 class DetectedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,7 @@ class DetectedDocument(msgspec.Struct, frozen=True, kw_only=True):
     cameras: list[str]
     files: int
     others: int
+    other: str
     notes: list[str]
 
 
@@ -37,9 +42,9 @@ class InitDocument(msgspec.Struct, frozen=True, kw_only=True):
     servers: list[DetectedDocument]
 
 
-def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int:
-    """Detect and write; returns the exit code."""
-    documents = write(config, folders, force=force)
+def run(folders: list[Path], config: Path, *, force: bool, as_json: bool, zone: str | None = None) -> int:
+    """Detect and write; returns the exit code. `zone` is what the operator says of names in local time."""
+    documents = write(config, folders, force=force, zone=zone)
     if as_json:
         print_document(InitDocument(config=str(config), servers=documents))
     else:
@@ -48,18 +53,33 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int
 
 
 def write(
-    config: Path, folders: list[Path], *, names: list[str] | None = None, more: str = "", force: bool = False
+    config: Path,
+    folders: list[Path],
+    *,
+    names: list[str] | None = None,
+    more: str = "",
+    force: bool = False,
+    zone: str | None = None,
 ) -> list[DetectedDocument]:
     """Look at `folders` and write a configuration, with `more` at its end; returns what was recognised."""
     if config.exists() and not force:
         raise FileExistsAlready(config)
-    zone = machine_zone()
-    found = [detect(str(folder), zone) for folder in folders]
+    for number, folder in enumerate(folders):
+        if os.path.realpath(folder) in map(os.path.realpath, folders[:number]):
+            raise UsageInvalid("FOLDER", f"{folder} is the same folder twice; name one folder for each server")
+    problem = zone_problem(zone) if zone is not None else None
+    if problem:
+        raise ConfigInvalid("for --zone", problem)
+    found = [detect(str(folder), machine_zone(), zone) for folder in folders]
+    for one in found:
+        if not _is_text(one.root):
+            raise NothingToDetect(ascii(one.root), "its path is not UTF-8, which no configuration can hold")
     names = names or server_names(folders)
     text = configuration(names, found) + more
     parse(text.encode(), config)  # what we write must be what we read; raises ConfigInvalid
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(text, encoding="utf-8")
+    with writing_to(config):
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
     return [
         DetectedDocument(
             server=name,
@@ -69,6 +89,7 @@ def write(
             cameras=list(one.cameras),
             files=one.files,
             others=one.others,
+            other=one.other,
             notes=[*one.notes],
         )
         for name, one in zip(names, found, strict=True)
@@ -95,12 +116,29 @@ def server_names(folders: list[Path]) -> list[str]:
     names: list[str] = []
     for number, folder in enumerate(folders, 1):
         parts = [part for part in folder.absolute().parts[1:] if part.lower() not in usual]
-        name = "".join(letter if letter.isalnum() or letter in "_.-" else "-" for letter in parts[-1]) if parts else ""
-        name = name.lstrip(".-") or f"server-{number}"
-        names.append(name)
+        names.append(_plain(parts[-1]) if parts and _plain(parts[-1]) not in ("", OWN) else f"server-{number}")
     if len(set(names)) < len(names):
         names = [f"{name}-{number}" for number, name in enumerate(names, 1)]
     return names
+
+
+def _plain(name: str) -> str:
+    """Return what of a folder's name can be a server's: letters without their accents, digits, `_`, `.` and `-`."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", letters).strip(".-")[:_LONGEST]
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML string. JSON's escapes for letters beyond 16 bits are none of TOML's, so letters stay letters."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def configuration(names: list[str], found: list[Detected]) -> str:
@@ -120,34 +158,41 @@ def configuration(names: list[str], found: list[Detected]) -> str:
         lines += [
             "",
             "[[servers]]",
-            f"name = {json.dumps(name)}",
+            f"name = {_quoted(name)}",
             f"# cameras: {', '.join(one.cameras[:20])}{' ...' if len(one.cameras) > 20 else ''}",
             "",
             "[[servers.storages]]",
-            f"root = {json.dumps(one.root)}",
+            f"root = {_quoted(one.root)}",
             f'layout = "{one.layout}"',
             f'zone = "{one.zone}"',
             '# retention = "10d"    # how long this recorder keeps recordings',
         ]
-        lines += [f"# note: {note}" for note in one.notes]
+        lines += [f"# note: {' '.join(note.split())}" for note in one.notes]
+        lines += ["", *(f"# {line}" for line in one.hint.splitlines())] if one.hint else []
     return "\n".join(lines) + "\n"
 
 
 def show(config: Path, documents: list[DetectedDocument]) -> None:
     console = results()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("server", "layout", "zone"):
-        table.add_column(word, no_wrap=True)
-    table.add_column("cameras", overflow="fold")
-    table.add_column("root", overflow="fold")
+    table = Grid(
+        [
+            ("server", Kind.NAME),
+            ("layout", Kind.PLAIN),
+            ("zone", Kind.PLAIN),
+            ("cameras", Kind.TEXT),
+            ("root", Kind.TEXT),
+        ]
+    )
     for one in documents:
-        table.add_row(one.server, one.layout, one.zone, ", ".join(one.cameras), one.root)
+        table.add(one.server, one.layout, one.zone, ", ".join(one.cameras), one.root)
     console.print(table)
     for one in documents:
         for note in one.notes:
             console.print(Text(f"note: {one.server}: {note}", style="yellow"))
         if one.others:
-            console.print(Text(f"note: {one.server}: {one.others:,} media files have other names", style="yellow"))
+            what = f"{one.others:,} media files have" if one.others > 1 else "1 media file has"
+            said = f"note: {one.server}: {what} other names and will not be read, such as {one.other}"
+            console.print(Text(said, style="yellow"), soft_wrap=True)
     if len(documents) < 2:
         text = "one server alone has no peer to fill from; name a folder for each, or pair two hosts with --address"
         console.print(Text(f"note: {text}", style="yellow"))

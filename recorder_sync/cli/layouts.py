@@ -37,7 +37,7 @@ def run(*, as_json: bool) -> int:
                 title=one.title,
                 summary=one.summary,
                 fill=one.fill,
-                after=one.after,
+                after=one.after or "nothing",
                 local_names=one.local,
             )
             for one in traits
@@ -51,7 +51,7 @@ def run(*, as_json: bool) -> int:
     table.add_column("must follow a fill", overflow="fold")
     for one in traits:
         where = "into the tree" if one.fill == "tree" else "to the side"
-        table.add_row(one.name, f"{one.title}. {one.summary}", where, one.after)
+        table.add_row(one.name, f"{one.title}. {one.summary}", where, one.after or "nothing")
     results().print(table)
     return 0
 

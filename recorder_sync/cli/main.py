@@ -3,6 +3,7 @@
 Rule: nothing heavy is imported here; `recorder-sync --help` must feel instant.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -79,8 +80,13 @@ def demo(
 
 @app.command(short_help="Write a configuration from folders.")
 def init(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder for each recording server.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER", readable=False, help="One folder for each recording server.")
+    ],
     config: Config = DEFAULT,
+    zone: Annotated[
+        str | None, typer.Option("--zone", metavar="NAME", help="The IANA zone of names in local time.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration.")] = False,
     address: Annotated[
         str | None,
@@ -99,10 +105,10 @@ def init(
     from recorder_sync.cli.init import run
 
     if address is None:
-        raise typer.Exit(run(folders, config, force=force, as_json=json))
+        raise typer.Exit(run(folders, config, force=force, as_json=json, zone=zone))
     from recorder_sync.cli.pairing import begin
 
-    raise typer.Exit(begin(folders, config, name=name, address=address, force=force))
+    raise typer.Exit(begin(folders, config, name=name, address=address, force=force, zone=zone))
 
 
 @app.command(short_help="Ask another host to be this one's peer.")
@@ -287,7 +293,7 @@ def fill(
     """Fetch what a server lacks and its peer has: verified, durable, never replacing anything.
 
     Interrupted at any moment, the next run continues. With --since also from before a server's first recording.
-    Exit status 1 if something was refused.
+    Exit status 1 if something was refused, or with --dry-run would be.
     """
     from recorder_sync.cli.fill import run
 
@@ -316,7 +322,10 @@ def verify(
     server: Servers = None,
     rate: Annotated[str | None, typer.Option(metavar="RATE", help="Limit for reading; default scan.rate.")] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged filled copies aside and fetch them again from the peer.")
+        bool,
+        typer.Option(
+            "--repair", help="Fetch damaged filled copies again from the peer; the damaged ones are set aside."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before repairing.")] = False,
     export: Annotated[
@@ -387,19 +396,50 @@ def layouts(json: Json = False) -> None:
 
 
 def main() -> None:
-    """Run the command line; turns what an operator can act on into a sentence and an exit status."""
-    from schema.errors import EXIT_INTERRUPTED, OperatorError
+    """Run the command line; turns what an operator can act on into a sentence and an exit status.
+
+    Whatever else goes wrong is a defect, and its exit status must not be mistaken for one that means gaps.
+    """
+    from schema.errors import EXIT_CRASHED, EXIT_INTERRUPTED, OperatorError, OutputFailed
 
     try:
-        app()
+        _run()
     except OperatorError as error:
         from recorder_sync.cli.output import print_error
 
         print_error(error)
+        if isinstance(error, OutputFailed):
+            _drop_stdout()
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
-        sys.stderr.close()
+        _drop_stdout()
         sys.exit(0)
+    except Exception:  # noqa: BLE001  the last net: whatever it is, it must not end with 1
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("error: this is a defect of recorder-sync; please report it with what is above\n")
+        sys.exit(EXIT_CRASHED)
+
+
+def _run() -> None:
+    """Run the command, and write what it printed while an error can still be said. Raises OutputFailed."""
+    from schema.errors import OutputFailed
+
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputFailed("the standard output", error.strerror) from None
+
+
+def _drop_stdout() -> None:
+    """Let nothing more be written to stdout, where Python would try again at its end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,10 +3,13 @@
 Rule: `NO_COLOR` and a pipe are respected; with `--json` stdout holds the document and nothing else.
 """
 
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -14,14 +17,35 @@ from rich.text import Text
 
 from backfill.report.documents import encode
 from backfill.report.views import PLAIN, Signs
-from schema.errors import OperatorError, hint_of
+from schema.errors import OperatorError, OutputFailed, hint_of
 
-_PAGE_WIDTH = 110
+PAGE_WIDTH = 110
+"""Columns of a report that is written as a page."""
+
+
+@contextlib.contextmanager
+def writing_to(target: Path | str) -> Iterator[None]:
+    """Name what could not be written. Raises OutputFailed for any OSError in this block but a reader that left."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(target, error.strerror or error) from None
 
 
 def results() -> Console:
     """Return the console for results. Names of cameras and files are shown as they are, never obeyed as markup."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Results(highlight=False, markup=False, emoji=False)
+
+
+class _Results(Console):
+    """A console that says so when its output cannot be written, as to a file on a full disk."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print. Raises OutputFailed."""
+        with writing_to("the standard output"):
+            super().print(*objects, **options)
 
 
 def complaints() -> Console:
@@ -35,8 +59,9 @@ def signs(console: Console) -> Signs:
 
 
 def print_document(document: msgspec.Struct) -> None:
-    """Print the one document of a command with `--json`."""
-    sys.stdout.write(encode(document) + "\n")
+    """Print the one document of a command with `--json`: laid out for a person, on one line for a program."""
+    with writing_to("the standard output"):
+        sys.stdout.write(encode(document, indented=sys.stdout.isatty()) + "\n")
 
 
 def print_error(error: OperatorError) -> None:
@@ -48,7 +73,7 @@ def print_error(error: OperatorError) -> None:
         console.print(Text(f"       {hint}", style="dim"), soft_wrap=True)
 
 
-def write_page(path: Path, title: str, page: RenderableType, width: int = _PAGE_WIDTH) -> None:
+def write_page(path: Path, title: str, page: RenderableType, width: int = PAGE_WIDTH) -> None:
     """Write a report as a page: HTML or SVG by the file's ending."""
     console = Console(
         record=True,
@@ -64,7 +89,8 @@ def write_page(path: Path, title: str, page: RenderableType, width: int = _PAGE_
         text = console.export_svg(title=title, code_format=_SVG)
     else:
         text = console.export_html(inline_styles=True, code_format=_HTML.replace("{title}", title))
-    path.write_text(text, encoding="utf-8")
+    with writing_to(path):
+        path.write_text(text, encoding="utf-8")
 
 
 _HTML = """<!DOCTYPE html>

@@ -43,12 +43,14 @@ def link_table(address: str | None) -> str:
     return f'\n[link]\nlisten = "{bound}:{port}"\n'
 
 
-def begin(folders: list[Path], config: Path, *, name: str | None, address: str, force: bool) -> int:
+def begin(
+    folders: list[Path], config: Path, *, name: str | None, address: str, force: bool, zone: str | None = None
+) -> int:
     """Write a configuration for one folder and invite another host; returns the exit code."""
     if len(folders) != 1:
         raise UsageInvalid("--address", "a host that is paired records as one server; name one folder")
     documents = init.write(
-        config, folders, names=None if name is None else [name], more=link_table(address), force=force
+        config, folders, names=None if name is None else [name], more=link_table(address), force=force, zone=zone
     )
     init.show(config, documents)
     return invite(config, address)

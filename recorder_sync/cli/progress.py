@@ -19,14 +19,16 @@ class FillProgress:
     """Shows a fill as it runs: a line for the whole with rate and time left, one for each segment under way."""
 
     def __init__(self) -> None:
+        console = complaints()
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),
-            console=complaints(),
+            console=console,
             transient=True,
+            disable=not console.is_terminal,  # elsewhere it would leave empty lines
         )
         self._segments: dict[str, TaskID] = {}
         self._total: TaskID | None = None

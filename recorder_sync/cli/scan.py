@@ -4,14 +4,14 @@ import asyncio
 import signal
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from backfill.gate import Gate
+from backfill.report import views
 from backfill.report.documents import scan_document
-from backfill.scan import ScanOptions, ScanReport
+from backfill.report.grid import Grid, Kind
+from backfill.scanned import ScanOptions, ScanReport
 from backfill.storage import Storage
 from backfill.watch import Watch
 from recorder_sync.app import App, Scanned, now, opened
@@ -50,25 +50,23 @@ def run(
         options = ScanOptions(full=full, accept_loss=accept_loss, adopt=adopt)
         scanned = scan_with_progress(app, options)
         if as_json:
-            print_document(ScansDocument(generated=iso(now()), storages=[_document(one) for one in scanned]))
+            print_document(ScansDocument(generated=iso(now()), storages=[_document(app, one) for one in scanned]))
         else:
-            results().print(_view([one.report for one in scanned if one.report]))
+            results().print(_view([one.report for one in scanned if one.report], app.odd_notes()))
         if watch:
             asyncio.run(_watch(app, polling))
-        return worst(scanned)
+        return worst(app, scanned)
 
 
-def _document(one: Scanned) -> ScanDocument:
+def _document(app: App, one: Scanned) -> ScanDocument:
     if one.report is None:
         return ScanDocument(storage=one.storage.title, error=str(one.error))
-    return scan_document(one.report, one.digested)
+    return scan_document(one.report, app.odd(one.storage), one.digested)
 
 
-def _view(reports: list[ScanReport]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("storage", no_wrap=True)
-    for word in ("folders", "listed", "new", "changed", "open", "deleted", "retired", "moved"):
-        table.add_column(word, justify="right")
+def _view(reports: list[ScanReport], notes: list[str]) -> RenderableType:
+    words = ("folders", "listed", "new", "changed", "open", "deleted", "retired", "moved")
+    table = Grid([("storage", Kind.NAME), *((word, Kind.AMOUNT) for word in words)])
     for one in reports:
         numbers = (
             one.folders,
@@ -80,10 +78,11 @@ def _view(reports: list[ScanReport]) -> RenderableType:
             one.retired,
             one.moved,
         )
-        table.add_row(one.storage, *(f"{number:,}" if number else "-" for number in numbers))
+        table.add(one.storage, *(f"{number:,}" if number else "-" for number in numbers))
     parts: list[RenderableType] = [table]
     for one in reports:
         parts += [Text(f"{one.storage}: {sentence}") for sentence in _sentences(one)]
+    parts += [Text(f"note: {note}", style="yellow") for note in notes]
     return Group(*parts)
 
 
@@ -96,7 +95,7 @@ def _sentences(report: ScanReport) -> list[str]:
         example = next(path for path, why in report.foreign if why == reason)
         said.append(f"{number:,} not taken in: {reason}, such as {example}")
     if report.uncertain:
-        said.append(f"{report.uncertain:,} segments have an uncertain local time and count for nothing")
+        said.append(f"of uncertain local time, and so counted for nothing: {views.number(report.uncertain, 'segment')}")
     if report.repaired:
         said.append(f"damaged rows of the ledger, read anew from the storage: {report.repaired:,}")
     if report.rewritten:
@@ -114,12 +113,12 @@ async def _watch(app: App, polling: bool) -> None:
 
     gate = Gate(app.settings.scan.rate)
 
-    async def look(storage: Storage, folders: frozenset[str] | None) -> bool:
+    async def look(storage: Storage, folders: frozenset[str] | None) -> frozenset[str]:
         scanned = await asyncio.to_thread(app.scan_one, storage, ScanOptions(only=folders), digesting=gate)
         report = scanned.report
         if report is None:
             say(str(scanned.error))
-            return True
+            return frozenset()  # it is looked at again on schedule, and when something is heard of it
         if report.added or report.changed or report.deleted or report.retired:
             digested = f", {scanned.digested} digested" if scanned.digested else ""
             say(
@@ -128,7 +127,7 @@ async def _watch(app: App, polling: bool) -> None:
             )
         for path, reason in report.quarantined:
             say(f"{report.storage}: quarantined {path}: {reason}")
-        return report.still_open > 0
+        return frozenset(report.open_in)
 
     task = asyncio.ensure_future(
         Watch(list(app.site.storages), look, rescan=app.settings.scan.rescan, polling=polling, said=say).run()

@@ -3,27 +3,25 @@
 import os
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from backfill.oddities import unreadable
 from backfill.report import views
 from backfill.report.documents import outage_document, total_document
+from backfill.report.grid import Grid, Kind
 from backfill.report.timeline import Timeline
 from backfill.report.views import Signs
 from backfill.storage import Storage
 from backfill.survey import Survey
 from recorder_sync.app import App, now, opened
 from recorder_sync.cli.gaps import timelines_of
-from recorder_sync.cli.output import print_document, results, signs, write_page
+from recorder_sync.cli.output import PAGE_WIDTH, print_document, results, signs, write_page
 from schema.documents import CameraDocument, FillRecordDocument, StatusDocument, StorageDocument
 from schema.errors import EXIT_DONE, EXIT_FOUND
 from schema.moments import clock, human_duration, human_size, iso
 from schema.spans import SECOND
-from schema.values import State
-
-_PAGE_WIDTH = 110
+from schema.values import OddKind, State
 
 
 def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
@@ -38,15 +36,16 @@ def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
             console = results()
             console.print(_view(document, lines, console.width, signs(console)))
         for page in pages:
-            write_page(page, "recorder-sync status", _view(document, lines, _PAGE_WIDTH, Signs()), _PAGE_WIDTH)
+            write_page(page, "recorder-sync status", _view(document, lines, PAGE_WIDTH, Signs()))
         troubled = any(one.fillable or one.lost or one.refused for one in document.cameras)
         away = any(one.state != "present" for one in document.storages)
-        return EXIT_FOUND if troubled or away else EXIT_DONE
+        return EXIT_FOUND if troubled or away or app.silent(found) else EXIT_DONE
 
 
 def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
     with app.ledger.reading() as connection:
         fills = app.ledger.history.last_fills(connection)
+        refusals = app.ledger.history.refusal_count(connection)
     return StatusDocument(
         generated=iso(found.question.now),
         ledger=app.ledger.address,
@@ -64,7 +63,8 @@ def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
             for one in fills
         ],
         outages=[outage_document(one) for one in found.outages],
-        notes=app.notes(found),
+        refusals=refusals,
+        notes=[*([] if lines else [app.nothing(found)]), *app.notes(found)],
     )
 
 
@@ -72,6 +72,7 @@ def _storage(app: App, storage: Storage) -> StorageDocument:
     with app.ledger.reading() as connection:
         counts = app.ledger.segments.count(connection, storage.id)
     scanned = app.ledger.storage_note(storage.id)[2]
+    odd = app.odd(storage)
     number, size = counts.get(State.SEALED, (0, 0))
     try:
         info = os.statvfs(storage.root)
@@ -89,6 +90,8 @@ def _storage(app: App, storage: Storage) -> StorageDocument:
         quarantined=counts.get(State.QUARANTINED, (0, 0))[0],
         open=counts.get(State.OPEN, (0, 0))[0],
         free=free,
+        unreadable=unreadable(odd),
+        unrecognised=odd[OddKind.UNRECOGNISED].number if OddKind.UNRECOGNISED in odd else 0,
         age_seconds=(now() - scanned) / SECOND if scanned else None,
     )
 
@@ -111,24 +114,31 @@ def _camera(found: Survey, line: Timeline) -> CameraDocument:
 
 
 def _view(document: StatusDocument, lines: list[Timeline], width: int, shown: Signs) -> RenderableType:
-    parts: list[RenderableType] = [_storages(document), Text(), views.timelines(lines, width, shown)]
+    parts: list[RenderableType] = [_storages(document)]
     if lines:
-        parts += [Text(), _cameras(document)]
+        parts += [Text(), views.timelines(lines, width, shown), Text(), _cameras(document)]
+    parts.append(Text())
     parts += [Text(sentence) for sentence in _fills(document)]
+    if document.refusals:
+        one = views.number(document.refusals, "segment")
+        parts.append(Text(f"{one} could not be brought over; 'recorder-sync gaps' says why", style="magenta"))
     parts += [Text(f"note: {note}", style="yellow") for note in document.notes]
     return Group(*parts)
 
 
-def _storages(document: StatusDocument) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("storage", no_wrap=True)
-    table.add_column("layout")
-    table.add_column("state")
-    for word in ("segments", "size", "odd", "free", "scanned"):
-        table.add_column(word, justify="right", no_wrap=True)
+def _storages(document: StatusDocument) -> Grid:
+    words = ("segments", "size", "odd", "free", "scanned")
+    table = Grid(
+        [
+            ("storage", Kind.NAME),
+            ("layout", Kind.PLAIN),
+            ("state", Kind.PLAIN),
+            *((word, Kind.AMOUNT) for word in words),
+        ]
+    )
     for one in document.storages:
         scanned = "never" if one.age_seconds is None else f"{human_duration(round(one.age_seconds * SECOND))} ago"
-        table.add_row(
+        table.add(
             f"{one.server}/{one.storage}",
             one.layout,
             Text(one.state, style="" if one.state == "present" else "red"),
@@ -141,26 +151,27 @@ def _storages(document: StatusDocument) -> Table:
     return table
 
 
-def _cameras(document: StatusDocument) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("camera")
-    table.add_column("server", no_wrap=True)
-    table.add_column("newest own", no_wrap=True)
-    for word in ("fillable", "lost", "refused", "filled"):
-        table.add_column(word, justify="right", no_wrap=True)
+def _cameras(document: StatusDocument) -> Grid:
+    words = ("newest own", "fillable", "lost", "refused", "filled")
+    table = Grid([("camera", Kind.NAME), ("server", Kind.NAME), *((word, Kind.AMOUNT) for word in words)])
     for one in document.cameras:
         age = "-" if one.silent_seconds is None else f"{human_duration(round(one.silent_seconds * SECOND))} ago"
         amounts = (one.fillable, one.lost, one.refused, one.filled)
         shown = [human_duration(round(amount * SECOND)) if amount else "-" for amount in amounts]
-        table.add_row(one.camera, one.server, age, *shown)
+        table.add(one.camera, one.server, age, *shown)
     return table
 
 
 def _fills(document: StatusDocument) -> list[str]:
     said = []
+    later: set[str] = set()
     for one in document.fills:
         when = clock_of(one.started)
-        end = "was killed or is running" if one.ended is None else f"{one.landed:,} segments, {human_size(one.sent)}"
+        if one.ended is not None:
+            end = f"{views.number(one.landed, 'segment')}, {human_size(one.sent)}"
+        else:  # two fills of one server exclude each other
+            end = "was killed" if one.server in later else "was killed or is running"
+        later.add(one.server)
         said.append(f"fill of {one.server} at {when}: {end}{'; ' + one.stopped if one.stopped else ''}")
     return said
 

@@ -1,29 +1,34 @@
 """`recorder-sync verify`: are the recordings still what they were; fetch damaged copies again; export digests."""
 
+import re
 from pathlib import Path
 
-from rich import box
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from backfill.gate import Gate
-from backfill.scan import ScanOptions
+from backfill.repair import Repair
+from backfill.report.grid import Grid, Kind
+from backfill.report.views import number
+from backfill.scanned import ScanOptions
 from backfill.storage import Storage
-from backfill.verify import Damage, VerifyReport, export, from_scan, set_aside, verify
+from backfill.verify import Damage, VerifyReport, export, from_scan, verify
 from recorder_sync.app import App, now, opened
-from recorder_sync.cli.output import complaints, print_document, results
+from recorder_sync.cli.output import complaints, print_document, print_error, results, writing_to
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.scanning import scan_with_progress, worst
 from recorder_sync.cli.stopping import rate as checked_rate
 from recorder_sync.cli.stopping import stopping
 from schema.documents import DamageDocument, VerifyDocument
-from schema.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, UsageInvalid
+from schema.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, OperatorError, UsageInvalid
 from schema.moments import human_duration, human_size, iso
 from schema.spans import SECOND, Span
 from schema.values import Segment
 
 _ROWS = 40
+
+_DIGESTS = re.compile(": [0-9a-f]{32} instead of [0-9a-f]{32}")
+"""What a person cannot compare; `--json` has it."""
 
 
 def run(
@@ -61,28 +66,29 @@ def run(
         for one in scanned:
             if one.report is not None and one.storage in present:
                 report.damage += from_scan(one.storage, one.report)
-        repaired: set[str] = set()
-        if repair and not gate.stopped:
-            repaired = _repair(app, report, yes=yes, as_json=as_json)
+        wanted = Repair(app.ledger, app.site, report.damage)
+        if repair and not gate.stopped and _agreed(wanted, yes=yes, as_json=as_json):
+            _repair(app, wanted, gate)
         if as_json:
-            print_document(_document(report, repaired))
+            print_document(_document(report, wanted))
         else:
-            _show(report, repaired)
+            _show(report, wanted)
         if gate.stopped:
             return EXIT_INTERRUPTED
-        left = [one for one in report.damage if one.kind != "foreign" and one.path not in repaired]
-        return worst(scanned) or (EXIT_FOUND if left else EXIT_DONE)
+        left = [one for one in report.damage if one.kind != "foreign" and one.copy not in wanted.repaired]
+        return worst(app, scanned) or (EXIT_FOUND if left else EXIT_DONE)
 
 
 def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, cameras: frozenset[str]) -> VerifyReport:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=complaints(), transient=True) as bars:
+    console = complaints()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("verifying", total=None)
 
         def tell(segment: Segment, so_far: VerifyReport) -> None:
             bars.update(
                 task,
-                description=f"verifying: {so_far.read:,} segments, {human_size(so_far.size)} read;"
+                description=f"verifying: {number(so_far.read, 'segment')}, {human_size(so_far.size)} read;"
                 f" {len(so_far.damage)} damaged; {segment.camera}",
             )
 
@@ -97,55 +103,62 @@ def _read(app: App, storages: list[Storage], gate: Gate, window: Span | None, ca
         )
 
 
-def _repair(app: App, report: VerifyReport, *, yes: bool, as_json: bool) -> set[str]:
-    """Set damaged copies aside and fill what they covered; returns the paths that are whole again."""
-    damaged = [one for one in report.damage if one.repairable]
-    if not damaged:
-        return set()
-    if not yes:
-        if as_json or not complaints().is_terminal:
-            raise UsageInvalid("--repair", f"{len(damaged):,} copies would be fetched again; add --yes")
-        if complaints().input(f"Fetch {len(damaged):,} damaged copies again? [y/N] ").strip().lower() != "y":
-            return set()
-    for one in damaged:
-        place = set_aside(app.ledger, one)
-        complaints().print(f"set aside: {one.path} is now {place}", soft_wrap=True)
-    start = min(one.segment.start for one in damaged if one.segment)
-    found = app.survey(app.question(since=iso(start)))
-    whole: set[str] = set()
-    for server in sorted({one.storage.server for one in damaged}):
-        with FillProgress() as progress:
-            result = app.fill(app.plan(found, server), server, Gate(app.settings.fill.bandwidth), progress)
-        whole.update(landed.path for landed in result.landed)
-    return {one.path for one in damaged if one.path in whole}
+def _agreed(wanted: Repair, *, yes: bool, as_json: bool) -> bool:
+    """Tell whether there is something to repair, and the operator wants it."""
+    if not wanted or yes:
+        return bool(wanted)
+    if as_json or not complaints().is_terminal:
+        raise UsageInvalid("--repair", f"{len(wanted):,} copies would be fetched again; add --yes")
+    return complaints().input(f"Fetch {len(wanted):,} damaged copies again? [y/N] ").strip().lower() == "y"
+
+
+def _repair(app: App, wanted: Repair, stop: Gate) -> None:
+    """Fetch again what damaged copies were made from, and let the good copies take their places."""
+    gate = Gate(app.settings.fill.bandwidth)
+    for server, planned in wanted.plans().items():
+        with stopping(gate), FillProgress() as progress:
+            try:
+                wanted.note(app.fill(planned, server, gate, progress, wanted.make_room))
+            except OperatorError as error:
+                print_error(error)  # one server's trouble must not keep the other's copies from being repaired
+                wanted.failed(server, error)
+        if gate.stopped:
+            stop.stop()
+            break
+    for path, place in wanted.aside:
+        complaints().print(f"set aside: {path} is now {place}", soft_wrap=True)
 
 
 def _export(app: App, storages: list[Storage], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     missing_any = False
     for storage in storages:
         path = folder / f"{storage.server}-{storage.name}.xxh128"
-        written, missing = export(app.ledger, storage, str(path))
+        with writing_to(path):
+            written, missing = export(app.ledger, storage, str(path))
         missing_any = missing_any or missing > 0
-        rest = f"; {missing:,} segments have no digest yet, 'recorder-sync verify' takes them" if missing else ""
-        results().print(f"{written:,} digests: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True)
+        rest = f"; without a digest: {number(missing, 'segment')}; 'recorder-sync verify' takes them" if missing else ""
+        results().print(
+            f"{number(written, 'digest')}: cd {storage.root} && xxhsum -c {path.absolute()}{rest}", soft_wrap=True
+        )
     return EXIT_FOUND if missing_any else EXIT_DONE
 
 
-def _document(report: VerifyReport, repaired: set[str]) -> VerifyDocument:
+def _document(report: VerifyReport, repair: Repair) -> VerifyDocument:
     return VerifyDocument(
         generated=iso(now()),
         read=report.read,
         size=report.size,
         first_digests=report.first_digests,
         without_digest=report.without_digest,
-        damage=[_damage(one, repaired) for one in report.damage],
+        damage=[_damage(one, repair) for one in report.damage],
         seconds=round(report.seconds, 3),
         stopped=report.stopped,
     )
 
 
-def _damage(one: Damage, repaired: set[str]) -> DamageDocument:
+def _damage(one: Damage, repair: Repair) -> DamageDocument:
     return DamageDocument(
         server=one.storage.server,
         storage=one.storage.name,
@@ -155,27 +168,28 @@ def _damage(one: Damage, repaired: set[str]) -> DamageDocument:
         detail=one.detail,
         origin=one.segment.origin if one.segment else None,
         chunks=list(one.chunks),
-        repaired=one.path in repaired,
+        repaired=one.copy in repair.repaired,
+        not_repaired=repair.why_not.get(one.copy),
     )
 
 
-def _show(report: VerifyReport, repaired: set[str]) -> None:
+def _show(report: VerifyReport, repair: Repair) -> None:
     console = results()
     console.print(
-        f"{report.read:,} segments read, {human_size(report.size)} in"
+        f"{number(report.read, 'segment')} read, {human_size(report.size)} in"
         f" {human_duration(round(report.seconds * SECOND))}; {report.first_digests:,} got their first digest"
     )
     if not report.damage:
         console.print(Text("No damage found.", style="green"))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for word in ("storage", "what", "path", "detail"):
-        table.add_column(word, overflow="fold")
+    table = Grid([("storage", Kind.NAME), ("what", Kind.PLAIN), ("path", Kind.TEXT), ("detail", Kind.TEXT)])
     for one in report.damage[:_ROWS]:
-        what = f"{one.kind}, repaired" if one.path in repaired else one.kind
-        table.add_row(one.storage.title, what, one.path, one.detail)
+        what = f"{one.kind}, repaired" if one.copy in repair.repaired else one.kind
+        why_not = repair.why_not.get(one.copy)
+        detail = f"{one.detail}; not repaired: {why_not}" if why_not else one.detail
+        table.add(one.storage.title, what, one.path, _DIGESTS.sub("", detail))
     console.print(table)
     if len(report.damage) > _ROWS:
         console.print(f"... and {len(report.damage) - _ROWS:,} more; --json lists all")
-    if any(one.repairable and one.path not in repaired for one in report.damage):
+    if any(one.repairable and one.copy not in repair.repaired for one in report.damage):
         console.print("Damaged copies can be fetched again: recorder-sync verify --repair")

@@ -13,6 +13,9 @@ import threading
 
 from schema.errors import ExtraMissing
 
+FPS = 10
+"""Pictures a second that the demo's cameras take."""
+
 _PR_SET_PDEATHSIG = 1
 _LOOK_FOR_PARENT = 1.0
 """Seconds between two looks at who our parent is."""

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import NamedTuple
 
-from recorder_sync.demo import require_media, stop_with_parent
+from recorder_sync.demo import FPS, require_media, stop_with_parent
 from recorder_sync.demo.barcode import BOX, HEIGHT, WIDTH, paint_frame
 from schema.errors import OperatorError
 
@@ -287,7 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port-file", required=True, help="file to write the port of 127.0.0.1 into")
     parser.add_argument("--log-file", required=True, help="file for the time of each camera's first frame")
     parser.add_argument("--camera", required=True, action="append", type=_camera, metavar="NAME:GOP")
-    parser.add_argument("--fps", type=int, default=10, help="frames a second")
+    parser.add_argument("--fps", type=int, default=FPS, help="frames a second")
     return parser
 
 

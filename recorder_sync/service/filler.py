@@ -7,7 +7,7 @@ account of the fill.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -43,6 +43,7 @@ class Filler:
 
     Args:
         app: returns what to work with as it is now.
+        rescan: brings the ledger up to this moment.
         now: microseconds UTC.
     """
 
@@ -54,6 +55,7 @@ class Filler:
         events: Events,
         gate: Gate,
         *,
+        rescan: Callable[[], Awaitable[None]],
         now: Callable[[], int],
     ) -> None:
         self._app = app
@@ -61,6 +63,7 @@ class Filler:
         self._live = live
         self._events = events
         self._gate = gate
+        self._rescan = rescan
         self._now = now
         self._timing = Timing.of(settings.fill.windows, settings.service.zone, settings.fill.fresh)
         self._retrying = Retrying()
@@ -120,6 +123,7 @@ class Filler:
         with app.ledger.reading() as connection:
             paused = app.ledger.contacts.get(connection, "paused")
         self._live.change(paused=paused)
+        await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
         await asyncio.to_thread(self._tell_lost, app, found)
         if paused:

@@ -87,7 +87,13 @@ class Service:
                 _log.info("service.priority", problem=problem)
         dispatcher = Dispatcher(self._ledger, self._own, open_channels(self._settings.alarms, os.environ), now)
         events = Events(self._ledger, self._own, self._settings.alarms, dispatcher.notify)
-        filler = Filler(self._current, self._settings, self._live, events, self._gate, now=now)
+        watchings: list[Watching] = []
+
+        async def rescan() -> None:
+            for watching in watchings:
+                await watching.rescan()
+
+        filler = Filler(self._current, self._settings, self._live, events, self._gate, rescan=rescan, now=now)
         loop = asyncio.get_running_loop()
 
         def changed(urgent: bool) -> None:
@@ -100,6 +106,7 @@ class Service:
                 watching = Watching(
                     self._current, self._settings, server.name, self._live, events, now=now, changed=changed
                 )
+                watchings.append(watching)
                 tasks += [watching.watch(), watching.observe()]
             tasks += [
                 PeerTask(

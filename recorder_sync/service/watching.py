@@ -10,7 +10,8 @@ from collections.abc import Callable
 import structlog
 
 from backfill.gate import Gate
-from backfill.scan import ScanOptions
+from backfill.scanned import ScanOptions
+from backfill.settling import open_since
 from backfill.storage import Storage
 from backfill.watch import Watch
 from recorder_sync.alarms import kinds
@@ -61,6 +62,7 @@ class Watching:
         """Storages that are away, by title, and since when."""
         self._silence = Silence()
         self._low: set[str] = set()
+        self._scanning = asyncio.Lock()
 
     async def watch(self) -> None:
         """Follow the storages until cancelled."""
@@ -73,17 +75,18 @@ class Watching:
     def _storages(self) -> list[Storage]:
         return [storage for storage in self._app().site.storages if storage.server == self._own]
 
-    async def _look(self, storage: Storage, folders: frozenset[str] | None) -> bool:
-        """Scan what was heard of, and tell what is new; returns whether something there is still open."""
+    async def _look(self, storage: Storage, folders: frozenset[str] | None) -> frozenset[str]:
+        """Scan what was heard of, and tell what is new; returns the folders in which something is still open."""
         options = ScanOptions(only=folders)
         try:
-            scanned = await asyncio.to_thread(lambda: self._app().scan_one(storage, options, digesting=self._digests))
+            async with self._scanning:
+                scanned = await asyncio.to_thread(self._scan, storage, options)
         except OperatorError as error:  # the ledger's: the next scan sees what this one missed
             _log.warning("scan.failed", storage=storage.title, problem=str(error))
-            return True
+            return folders or frozenset()
         if scanned.report is None:
             await asyncio.to_thread(self._storage_away, storage, scanned.error)
-            return False
+            return frozenset()
         back = self._away.pop(storage.title, None)
         if back is not None:
             alarm = kinds.storage_back(server=self._own, storage=storage.name, since=back, at=self._now())
@@ -91,7 +94,15 @@ class Watching:
         report = scanned.report
         if report.added or report.changed or report.deleted or report.moved or back is not None:
             self._changed(back is not None)
-        return bool(report.still_open)
+        return frozenset(report.open_in)
+
+    def _scan(self, storage: Storage, options: ScanOptions) -> Scanned:
+        return self._app().scan_one(storage, options, digesting=self._digests)
+
+    async def rescan(self) -> None:
+        """Bring the ledger up to this moment, before anybody decides what is missing."""
+        for storage in self._storages():
+            await self._look(storage, None)
 
     def _storage_away(self, storage: Storage, error: OperatorError | None) -> None:
         """Tell once that a storage cannot be read."""
@@ -137,11 +148,23 @@ class Watching:
         before, self._silence = self._silence, found
         quiet = set(newest) if found.recorder is not None else set(found.cameras)
         known = sorted((camera, end) for camera, end in newest.items() if now - end < REMEMBERED)
-        states = (CameraState(camera=camera, newest=end, recording=camera not in quiet) for camera, end in known)
+        writing = self._writing(app, now)
+        states = (
+            CameraState(camera=camera, newest=end, recording=camera not in quiet, open_since=writing.get(camera))
+            for camera, end in known
+        )
         self._live.recorded(self._own, tuple(states))
         if (before.recorder is None) != (found.recorder is None) or before.cameras.keys() != found.cameras.keys():
             self._tell(app, before, found, elsewhere)
         self._look_at_disks()
+
+    def _writing(self, app: App, now: int) -> dict[str, int]:
+        """Return where the files begin that are being written, by camera."""
+        writing: dict[str, int] = {}
+        for storage in self._storages():
+            for camera, start in open_since(app.ledger, storage, now, self._settings.scan.rescan, {}).items():
+                writing[camera] = min(start, writing.get(camera, start))
+        return writing
 
     def _newest(self, app: App) -> tuple[dict[str, int], int]:
         """Return the end of each camera's newest own recording, and how long a recording usually is."""
@@ -174,11 +197,11 @@ class Watching:
                 since = found.cameras[camera]
                 others = recording if elsewhere.get(camera, 0) > since else []
                 said = f"{camera} brought no new recording on {self._own}"
-                history.outage_began(connection, self._own, Cause.CAMERA, since, said, camera)
+                history.outage_began(connection, self._own, Cause.CAMERA, since, said, camera=camera)
                 alarm = kinds.camera_silent(server=self._own, camera=camera, since=since, at=now, elsewhere=others)
                 self._events.raise_(connection, alarm)
             for camera in sorted(before.cameras.keys() - found.cameras.keys()):
-                history.outage_ended(connection, self._own, Cause.CAMERA, now, camera)
+                history.outage_ended(connection, self._own, Cause.CAMERA, now, camera=camera)
                 if found.recorder is None:
                     alarm = kinds.camera_back(server=self._own, camera=camera, since=before.cameras[camera], at=now)
                     self._events.raise_(connection, alarm)

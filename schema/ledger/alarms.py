@@ -2,7 +2,7 @@
 
 Rule: an alarm is written in the transaction that makes its event true, and once for each key; a delivery is recorded
 once. Between the receiver's answer and that record lies a crash's worth of doubt, and then the same key is sent again
-(docs/design/0011-alarms.md).
+(docs/design/0014-alarms.md).
 """
 
 from collections.abc import Collection, Iterable

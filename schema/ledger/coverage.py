@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, tuple_, update
 
 from schema.digests import row_checksum
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import Names, insert_for, lock_storage
 from schema.ledger.rows import from_row, rows_query
 from schema.spans import HOUR, Run, Span, runs
 from schema.tables import coverage, folders, segments, storages
@@ -38,17 +38,21 @@ class Held:
     own: list[Run] = field(default_factory=list)
     filled: dict[str, list[Run]] = field(default_factory=dict)
     gone: list[Run] = field(default_factory=list)
+    """What the recorder wrote and is not there any more."""
+    undone: dict[str, list[Run]] = field(default_factory=dict)
+    """What was filled and is not there any more, by origin."""
     from_start: bool = True
     """Nothing is known of this camera here before the first of these runs."""
 
 
 class Body(msgspec.Struct, array_like=True):
-    """A bucket as stored. Keys of `filled` are server ids."""
+    """A bucket as stored. Keys of `filled` and `undone` are server ids."""
 
     joint: int
     own: list[tuple[int, int, int]]
     filled: dict[int, list[tuple[int, int, int]]]
     gone: list[tuple[int, int, int]]
+    undone: dict[int, list[tuple[int, int, int]]]
 
 
 encode_body = msgspec.msgpack.Encoder().encode
@@ -87,18 +91,68 @@ def mark_stale(connection: Connection, storage_id: int, touched: Iterable[tuple[
     )
 
 
+_NEWEST = (
+    select(segments.c.end_us, segments.c.mtime_ns, segments.c.state)
+    .where(
+        segments.c.storage_id == bindparam("storage"),
+        segments.c.camera_id == bindparam("camera"),
+        segments.c.origin_id == 0,
+        segments.c.state.in_((int(State.SEALED), int(State.OPEN))),
+    )
+    .order_by(segments.c.start_us.desc())
+    .limit(1)
+)
+
+
 class CoverageBook:
     """The `coverage` table."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
 
+    def newest(self, connection: Connection, storage_id: int) -> dict[str, int]:
+        """Return for each camera up to when its recorder here is known to have recorded, microseconds.
+
+        That is where its last segment ends, or when it was last written to if it is still open.
+        """
+        cameras = connection.execute(
+            select(coverage.c.camera_id).where(coverage.c.storage_id == storage_id).distinct()
+        ).scalars()
+        found: dict[str, int] = {}
+        for camera_id in list(cameras):
+            row = connection.execute(_NEWEST, {"storage": storage_id, "camera": camera_id}).first()
+            if row is not None:
+                written = row.mtime_ns // 1000 if row.state == State.OPEN else 0
+                found[self._names.camera(connection, camera_id)] = max(row.end_us, written)
+        return found
+
     def stale(self, connection: Connection, storage_id: int) -> bool:
-        """Tell whether reading would compute, and therefore needs a write transaction."""
+        """Tell whether some bucket of the storage must be computed anew."""
         found = connection.execute(
             select(coverage.c.bucket).where(coverage.c.storage_id == storage_id, coverage.c.stale).limit(1)
         )
         return found.first() is not None
+
+    def reach(self, connection: Connection, storage_id: int, window: Span) -> Span:
+        """Return `window` made so wide that every hole that reaches into it is seen whole, camera by camera."""
+        bucket = coverage.c.bucket
+        first, last = bucket_of(window.start), bucket_of(window.end)
+        mine = coverage.c.storage_id == storage_id
+        before = select(func.max(bucket)).where(mine, bucket < first).group_by(coverage.c.camera_id)
+        after = select(func.min(bucket)).where(mine, bucket > last).group_by(coverage.c.camera_id)
+        return Span(
+            min([first, *connection.execute(before).scalars()]) * BUCKET,
+            (max([last, *connection.execute(after).scalars()]) + 1) * BUCKET,
+        )
+
+    def kept(
+        self, connection: Connection, storage_id: int, joint: int, window: Span | None = None
+    ) -> dict[str, Held] | None:
+        """Return what `read` would, if that can be told without computing anything; else None."""
+        if self.stale(connection, storage_id):
+            return None
+        bodies, anew = self._buckets(connection, storage_id, joint, window)
+        return None if anew else self._held(connection, storage_id, bodies, joint, window)
 
     def read(self, connection: Connection, storage_id: int, joint: int, window: Span | None = None) -> dict[str, Held]:
         """Return what the storage holds of each camera, within `window` or ever.
@@ -106,6 +160,47 @@ class CoverageBook:
         `joint` is the layout's tolerance in microseconds. Runs that reach into the window are returned whole. Stale,
         damaged or otherwise joined buckets are computed and kept, so this wants a write transaction.
         """
+        lock_storage(connection, storage_id)
+        bodies, anew = self._buckets(connection, storage_id, joint, window)
+        self._complete(connection, storage_id, joint, bodies, anew)
+        return self._held(connection, storage_id, bodies, joint, window)
+
+    def bodies(
+        self, connection: Connection, storage_id: int, joint: int, wanted: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], Body]:
+        """Return the buckets of `(camera_id, bucket)` pairs; wants a write transaction."""
+        lock_storage(connection, storage_id)
+        found: dict[tuple[int, int], Body] = {}
+        for at in range(0, len(wanted), _PAIRS_AT_ONCE):
+            part = tuple_(coverage.c.camera_id, coverage.c.bucket).in_(wanted[at : at + _PAIRS_AT_ONCE])
+            bodies, anew = self._usable(connection, storage_id, joint, and_(coverage.c.storage_id == storage_id, part))
+            self._complete(connection, storage_id, joint, bodies, anew)
+            found.update(bodies)
+        return {pair: found[pair] for pair in wanted if pair in found}
+
+    def _complete(
+        self,
+        connection: Connection,
+        storage_id: int,
+        joint: int,
+        bodies: dict[tuple[int, int], Body],
+        anew: list[tuple[int, int]],
+    ) -> None:
+        """Add to `bodies` what must be computed anew; what was copied from a peer is asked for again instead."""
+        if anew and self._is_mirror(connection, storage_id):
+            connection.execute(update(storages).where(storages.c.id == storage_id).values(epoch="", cursor=""))
+            return
+        for camera_id, bucket in anew:
+            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
+
+    @staticmethod
+    def _is_mirror(connection: Connection, storage_id: int) -> bool:
+        return bool(connection.execute(select(storages.c.mirror).where(storages.c.id == storage_id)).scalar())
+
+    def _buckets(
+        self, connection: Connection, storage_id: int, joint: int, window: Span | None
+    ) -> tuple[dict[tuple[int, int], Body], list[tuple[int, int]]]:
+        """Return the buckets that can be used as they are, and which must be computed anew."""
         condition = coverage.c.storage_id == storage_id
         if window is not None:
             longest = connection.execute(select(storages.c.longest_us).where(storages.c.id == storage_id)).scalar()
@@ -114,32 +209,12 @@ class CoverageBook:
                 coverage.c.bucket >= bucket_of(window.start - (longest or 0)),
                 coverage.c.bucket <= bucket_of(window.end),
             )
-        bodies = self._read(connection, storage_id, joint, condition)
-        held = self._joined(connection, bodies, joint)
-        if window is not None:
-            first = min((bucket for _, bucket in bodies), default=0)
-            earlier = select(coverage.c.camera_id).where(coverage.c.storage_id == storage_id, coverage.c.bucket < first)
-            for camera_id in connection.execute(earlier.distinct()).scalars():
-                known = held.get(self._names.camera(connection, camera_id))
-                if known is not None:
-                    known.from_start = False
-        return held
+        return self._usable(connection, storage_id, joint, condition)
 
-    def bodies(
-        self, connection: Connection, storage_id: int, joint: int, wanted: Sequence[tuple[int, int]]
-    ) -> dict[tuple[int, int], Body]:
-        """Return the buckets of `(camera_id, bucket)` pairs; wants a write transaction."""
-        found: dict[tuple[int, int], Body] = {}
-        for at in range(0, len(wanted), _PAIRS_AT_ONCE):
-            part = tuple_(coverage.c.camera_id, coverage.c.bucket).in_(wanted[at : at + _PAIRS_AT_ONCE])
-            found.update(self._read(connection, storage_id, joint, and_(coverage.c.storage_id == storage_id, part)))
-        return {pair: found[pair] for pair in wanted if pair in found}
-
-    def _read(
+    def _usable(
         self, connection: Connection, storage_id: int, joint: int, condition: ColumnElement[bool]
-    ) -> dict[tuple[int, int], Body]:
-        """Return the buckets that meet `condition`, those computed that must be."""
-        mirror = connection.execute(select(storages.c.mirror).where(storages.c.id == storage_id)).scalar()
+    ) -> tuple[dict[tuple[int, int], Body], list[tuple[int, int]]]:
+        mirror = self._is_mirror(connection, storage_id)
         bodies: dict[tuple[int, int], Body] = {}
         anew: list[tuple[int, int]] = []
         query = select(
@@ -151,13 +226,25 @@ class CoverageBook:
                 anew.append((camera_id, bucket))
             else:
                 bodies[camera_id, bucket] = decoded
-        if mirror and anew:
-            # There are no segments here to compute it from: the peer is asked for everything again.
-            connection.execute(update(storages).where(storages.c.id == storage_id).values(epoch="", cursor=""))
-            return bodies
-        for camera_id, bucket in anew:
-            bodies[camera_id, bucket] = self._compute(connection, storage_id, camera_id, bucket, joint)
-        return bodies
+        return bodies, anew
+
+    def _held(
+        self,
+        connection: Connection,
+        storage_id: int,
+        bodies: dict[tuple[int, int], Body],
+        joint: int,
+        window: Span | None,
+    ) -> dict[str, Held]:
+        held = self._joined(connection, bodies, joint)
+        if window is not None:
+            first = min((bucket for _, bucket in bodies), default=0)
+            earlier = select(coverage.c.camera_id).where(coverage.c.storage_id == storage_id, coverage.c.bucket < first)
+            for camera_id in connection.execute(earlier.distinct()).scalars():
+                known = held.get(self._names.camera(connection, camera_id))
+                if known is not None:
+                    known.from_start = False
+        return held
 
     def _read_body(self, storage_id: int, camera_id: int, bucket: int, body: bytes, stored: int) -> Body | None:
         if stored != row_checksum((storage_id, camera_id, bucket, body)):
@@ -167,16 +254,20 @@ class CoverageBook:
     def _joined(self, connection: Connection, bodies: dict[tuple[int, int], Body], joint: int) -> dict[str, Held]:
         loose: dict[int, Body] = {}
         for (camera_id, _), body in bodies.items():
-            into = loose.setdefault(camera_id, Body(joint, [], {}, []))
+            into = loose.setdefault(camera_id, Body(joint, [], {}, [], {}))
             into.own += body.own
             into.gone += body.gone
             for origin_id, filled in body.filled.items():
                 into.filled.setdefault(origin_id, []).extend(filled)
+            for origin_id, undone in body.undone.items():
+                into.undone.setdefault(origin_id, []).extend(undone)
         held = {}
         for camera_id, body in loose.items():
             one = Held(own=runs(body.own, joint), gone=runs(body.gone, joint))
             for origin_id, filled in sorted(body.filled.items()):
                 one.filled[self._names.server(connection, origin_id)] = runs(filled, joint)
+            for origin_id, undone in sorted(body.undone.items()):
+                one.undone[self._names.server(connection, origin_id)] = runs(undone, joint)
             held[self._names.camera(connection, camera_id)] = one
         return dict(sorted(held.items()))
 
@@ -185,6 +276,7 @@ class CoverageBook:
         own: list[tuple[int, int, int]] = []
         filled: dict[int, list[tuple[int, int, int]]] = {}
         gone: list[tuple[int, int, int]] = []
+        undone: dict[int, list[tuple[int, int, int]]] = {}
         query = rows_query().where(
             segments.c.storage_id == storage_id,
             segments.c.camera_id == camera_id,
@@ -197,20 +289,22 @@ class CoverageBook:
             segment = from_row(row)
             if segment is None:
                 damaged.append(row[0])
-            elif segment.marks & Mark.UNCERTAIN:
+                continue
+            if segment.marks & Mark.UNCERTAIN:
                 continue  # its time is unknown: the scan reports it, nothing may rest on it
-            elif segment.state == State.GONE:
-                gone.append((segment.start, segment.end, segment.start))
-            elif segment.origin is None:
-                own.append((segment.start, segment.end, segment.start))
+            is_gone = segment.state is State.GONE
+            run = (segment.start, segment.end, segment.start)
+            if segment.origin is None:
+                (gone if is_gone else own).append(run)
             else:
                 origin_id = self._names.server_id(connection, segment.origin)
-                filled.setdefault(origin_id, []).append((segment.start, segment.end, segment.start))
+                (undone if is_gone else filled).setdefault(origin_id, []).append(run)
         body = Body(
             joint,
             list(runs(own, joint)),
             {origin_id: list(runs(rows, joint)) for origin_id, rows in filled.items()},
             list(runs(gone, joint)),
+            {origin_id: list(runs(rows, joint)) for origin_id, rows in undone.items()},
         )
         self._keep(connection, storage_id, camera_id, bucket, body)
         if damaged:

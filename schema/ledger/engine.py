@@ -5,11 +5,12 @@ acknowledged commits in a simulated power cut. Write transactions take the lock 
 for each other instead of failing half way.
 """
 
+import os
 import sqlite3
 from typing import Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.exc import OperationalError as SqlOperationalError
 
@@ -18,10 +19,12 @@ from schema.errors import (
     ExtraMissing,
     LedgerBusy,
     LedgerDamaged,
+    LedgerForbidden,
     LedgerForeign,
     LedgerNotDurable,
     LedgerUnreachable,
     OperatorError,
+    PermissionMissing,
 )
 
 APPLICATION_ID = 0x5253594E
@@ -33,10 +36,15 @@ CHECKPOINT_PAGES = 8192
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for `url`. Raises LedgerUnreachable, ExtraMissing for an address that cannot work."""
+    """Return an engine for an address, or for the absolute path of a SQLite file.
+
+    Raises LedgerUnreachable, ExtraMissing for an address that cannot work.
+    """
     try:
-        address = make_url(url)
+        address = URL.create("sqlite", database=url) if os.path.isabs(url) else make_url(url)
         sqlite = address.get_backend_name() == "sqlite"
+        if not sqlite and address.drivername != "postgresql+psycopg":
+            raise LedgerUnreachable(_shown(url), "only a file (SQLite) and postgresql+psycopg:// are supported")
         engine = create_engine(address, **({"paramstyle": "named"} if sqlite else {}))
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachable(_shown(url), error) from None
@@ -49,12 +57,12 @@ def connect(url: str) -> Engine:
     return engine
 
 
-def _shown(url: str) -> str:
+def _shown(url: str | URL) -> str:
     """Return the address without its password."""
     try:
         address = make_url(url)
     except ArgumentError:
-        return url
+        return str(url)
     if address.get_backend_name() == "sqlite":
         return address.database or "(memory)"
     return address.render_as_string(hide_password=True)
@@ -62,7 +70,7 @@ def _shown(url: str) -> str:
 
 def shown(engine: Engine) -> str:
     """Return the engine's address as operators know it: a path, or a URL without its password."""
-    return _shown(engine.url.render_as_string(hide_password=False))
+    return _shown(engine.url)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -114,9 +122,22 @@ def _sqlite_error(error: BaseException, where: str) -> OperatorError:
         return LedgerBusy(where, text)
     if "full" in text:
         return DiskFull(where, "the ledger")
+    if "readonly" in text or ("unable to open" in text and _forbidden(where)):
+        return PermissionMissing("writing the ledger", f"{where}: {text}")
     if any(word in text for word in _DAMAGE):
         return LedgerDamaged(where, text)
     return LedgerUnreachable(where, text)
+
+
+_COLLISION = ("40001", "40P01", "55P03")
+"""PostgreSQL: serialization failure, deadlock, lock not available. The transaction left no trace; try it again."""
+
+_NO_PRIVILEGE = "42501"
+
+
+def _forbidden(where: str) -> bool:
+    """Tell whether the ledger's file, or its folder, into which SQLite writes its log, may not be written."""
+    return any(os.path.exists(path) and not os.access(path, os.W_OK) for path in (where, os.path.dirname(where)))
 
 
 def _translate(context: ExceptionContext) -> BaseException | None:
@@ -133,6 +154,11 @@ def _translate(context: ExceptionContext) -> BaseException | None:
         if "no such table" in str(error) or "no such column" in str(error) or "syntax" in str(error):
             return None
         return _sqlite_error(error, where)
+    state = getattr(error, "sqlstate", None)
+    if state in _COLLISION:
+        return LedgerBusy(where, " ".join(str(error).split()))
+    if state == _NO_PRIVILEGE:
+        return LedgerForbidden(where, " ".join(str(error).split()))
     if isinstance(context.sqlalchemy_exception, SqlOperationalError):
         return LedgerUnreachable(where, " ".join(str(error).split()))
     return None

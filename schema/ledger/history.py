@@ -1,17 +1,23 @@
 """What happened: outages, fills and refusals. The part of the ledger that no storage could tell again.
 
-Rule: append and close, never rewrite; a refusal stands until the same source is landed or refused anew.
+Rule: append and close, never rewrite; a refusal stands until the same source is landed or refused anew. Every row
+carries a checksum over what it says in words; a damaged one is left out and counted, because nothing can tell it again.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
 
+from schema.digests import row_checksum
 from schema.ledger.names import Names, insert_for
 from schema.spans import Span
 from schema.tables import fills, outages, refusals
 from schema.values import Cause, FillResult, Outage, Refusal, Refused, Task
+
+SETTLED_BY_SCAN = (Refusal.SOURCE_AWAY, Refusal.SOURCE_SWAPPED, Refusal.SOURCE_GONE, Refusal.SOURCE_CHANGED)
+"""Refusals whose cause a scan of the peer finds gone, or finds to be a loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,56 +39,98 @@ class History:
         self._names = names
 
     def outage_began(
-        self, connection: Connection, server: str, cause: Cause, at: int, evidence: str, camera: str | None = None
+        self,
+        connection: Connection,
+        server: str,
+        cause: Cause,
+        at: int,
+        evidence: str,
+        *,
+        storage_id: int | None = None,
+        camera: str | None = None,
     ) -> None:
-        """Open an outage, unless one of the same server, camera and cause is open already."""
+        """Open an outage, unless one of the same server, storage, camera and cause is open already."""
         server_id = self._names.server_id(connection, server)
         camera_id = None if camera is None else self._names.camera_id(connection, camera)
         is_open = select(outages.c.id).where(
             outages.c.server_id == server_id,
-            outages.c.camera_id.is_(None) if camera_id is None else outages.c.camera_id == camera_id,
+            outages.c.storage_id.is_not_distinct_from(storage_id),
+            outages.c.camera_id.is_not_distinct_from(camera_id),
             outages.c.cause == cause.value,
             outages.c.end_us.is_(None),
         )
         if connection.execute(is_open).first() is None:
+            said = (server, storage_id, camera, cause.value, at, None, evidence[:1024])
             connection.execute(
                 outages.insert().values(
-                    server_id=server_id, camera_id=camera_id, cause=cause.value, start_us=at, evidence=evidence[:1024]
+                    server_id=server_id,
+                    storage_id=storage_id,
+                    camera_id=camera_id,
+                    cause=cause.value,
+                    start_us=at,
+                    evidence=evidence[:1024],
+                    checksum=row_checksum(said),
                 )
             )
 
     def outage_ended(
-        self, connection: Connection, server: str, cause: Cause, at: int, camera: str | None = None
+        self,
+        connection: Connection,
+        server: str,
+        cause: Cause,
+        at: int,
+        *,
+        storage_id: int | None = None,
+        camera: str | None = None,
     ) -> None:
-        """Close the open outage of `server`, or of one camera there, with this cause, if there is one."""
+        """Close the open outage of `server`, or of one of its storages or cameras, with this cause, if there is one."""
         camera_id = None if camera is None else self._names.camera_id(connection, camera)
-        connection.execute(
-            update(outages)
-            .where(
-                outages.c.server_id == self._names.server_id(connection, server),
-                outages.c.camera_id.is_(None) if camera_id is None else outages.c.camera_id == camera_id,
-                outages.c.cause == cause.value,
-                outages.c.end_us.is_(None),
-            )
-            .values(end_us=at)
+        still_open = select(outages).where(
+            outages.c.server_id == self._names.server_id(connection, server),
+            outages.c.storage_id.is_not_distinct_from(storage_id),
+            outages.c.camera_id.is_not_distinct_from(camera_id),
+            outages.c.cause == cause.value,
+            outages.c.end_us.is_(None),
         )
+        for row in connection.execute(still_open).all():
+            said = self._outage_says(connection, row)
+            if row.checksum == row_checksum(said):
+                closed = row_checksum((*said[:5], at, said[6]))
+                connection.execute(update(outages).where(outages.c.id == row.id).values(end_us=at, checksum=closed))
+
+    def _outage_says(self, connection: Connection, row: Row[Any]) -> tuple[Any, ...]:
+        camera = None if row.camera_id is None else self._names.camera(connection, row.camera_id)
+        server = self._names.server(connection, row.server_id)
+        return server, row.storage_id, camera, row.cause, row.start_us, row.end_us, row.evidence
 
     def outage_told(self, connection: Connection, outage: Outage) -> None:
         """Take in an outage that a peer recorded, or how one of them ended."""
         server_id = self._names.server_id(connection, outage.server)
         camera_id = None if outage.camera is None else self._names.camera_id(connection, outage.camera)
-        same = (
-            outages.c.server_id == server_id,
-            outages.c.camera_id.is_(None) if camera_id is None else outages.c.camera_id == camera_id,
-            outages.c.cause == outage.cause.value,
-            outages.c.start_us == outage.span.start,
-        )
-        values = {"end_us": outage.span.end if outage.over else None, "evidence": outage.evidence[:1024]}
-        if connection.execute(select(outages.c.id).where(*same)).first() is None:
-            key = {"server_id": server_id, "camera_id": camera_id, "cause": outage.cause.value}
-            connection.execute(outages.insert().values(**key, start_us=outage.span.start, **values))
+        known = connection.execute(
+            select(outages.c.id).where(
+                outages.c.server_id == server_id,
+                outages.c.camera_id.is_not_distinct_from(camera_id),
+                outages.c.cause == outage.cause.value,
+                outages.c.start_us == outage.span.start,
+            )
+        ).scalar()
+        end, evidence = outage.span.end if outage.over else None, outage.evidence[:1024]
+        said = (outage.server, None, outage.camera, outage.cause.value, outage.span.start, end, evidence)
+        values = {
+            "server_id": server_id,
+            "camera_id": camera_id,
+            "storage_id": None,
+            "cause": outage.cause.value,
+            "start_us": outage.span.start,
+            "end_us": end,
+            "evidence": evidence,
+            "checksum": row_checksum(said),
+        }
+        if known is None:
+            connection.execute(outages.insert().values(values))
         else:
-            connection.execute(update(outages).where(*same).values(values))
+            connection.execute(update(outages).where(outages.c.id == known).values(values))
 
     def outages(self, connection: Connection, window: Span | None, now: int) -> list[Outage]:
         """Return the recorded outages that overlap `window`, by start; an open one ends at `now`."""
@@ -101,34 +149,38 @@ class History:
                 over=row.end_us is not None,
             )
             for row in connection.execute(query)
+            if row.checksum == row_checksum(self._outage_says(connection, row))
         ]
 
     def fill_began(self, connection: Connection, server: str, at: int) -> int:
         """Record that a fill into `server` started; returns its id."""
-        statement = fills.insert().values(server_id=self._names.server_id(connection, server), started_us=at)
+        statement = fills.insert().values(
+            server_id=self._names.server_id(connection, server),
+            started_us=at,
+            checksum=row_checksum((server, at, None, 0, 0, "")),
+        )
         return int(connection.execute(statement.returning(fills.c.id)).scalar_one())
 
     def fill_ended(self, connection: Connection, fill_id: int, at: int, result: FillResult) -> None:
         """Record how a fill ended."""
+        row = connection.execute(select(fills).where(fills.c.id == fill_id)).one()
+        ended = (at, len(result.landed), result.sent, result.stopped[:1024])
+        checksum = row_checksum((*self._fill_says(connection, row)[:2], *ended))
         connection.execute(
             update(fills)
             .where(fills.c.id == fill_id)
-            .values(ended_us=at, landed=len(result.landed), bytes=result.sent, stopped=result.stopped[:1024])
+            .values(ended_us=at, landed=ended[1], bytes=ended[2], stopped=ended[3], checksum=checksum)
         )
+
+    def _fill_says(self, connection: Connection, row: Row[Any]) -> tuple[Any, ...]:
+        server = self._names.server(connection, row.server_id)
+        return server, row.started_us, row.ended_us, row.landed, row.bytes, row.stopped
 
     def last_fills(self, connection: Connection, limit: int = 5) -> list[FillRecord]:
         """Return the latest fills, newest first."""
         rows = connection.execute(select(fills).order_by(fills.c.id.desc()).limit(limit))
         return [
-            FillRecord(
-                self._names.server(connection, row.server_id),
-                row.started_us,
-                row.ended_us,
-                row.landed,
-                row.bytes,
-                row.stopped,
-            )
-            for row in rows
+            FillRecord(*said) for row in rows if row.checksum == row_checksum(said := self._fill_says(connection, row))
         ]
 
     def refuse(self, connection: Connection, refused: Iterable[Refused], at: int) -> None:
@@ -143,7 +195,21 @@ class History:
                 "end_us": one.span.end,
                 "why": one.why.name,
                 "detail": one.detail[:1024],
+                "size": one.size,
                 "at_us": at,
+                "checksum": row_checksum(
+                    (
+                        one.server,
+                        one.camera,
+                        one.peer or one.server,
+                        one.path,
+                        *one.span,
+                        one.why.name,
+                        one.detail[:1024],
+                        at,
+                        one.size,
+                    )
+                ),
             }
             connection.execute(
                 insert_for(connection, refusals)
@@ -180,9 +246,47 @@ class History:
                 path=row.path,
                 why=Refusal[row.why],
                 detail=row.detail,
+                size=row.size,
             )
             for row in connection.execute(query)
+            if row.checksum == row_checksum(self._refusal_says(connection, row))
         ]
+
+    def _refusal_says(self, connection: Connection, row: Row[Any]) -> tuple[Any, ...]:
+        return (
+            self._names.server(connection, row.server_id),
+            self._names.camera(connection, row.camera_id),
+            self._names.server(connection, row.peer_id),
+            row.path,
+            row.start_us,
+            row.end_us,
+            row.why,
+            row.detail,
+            row.at_us,
+            row.size,
+        )
+
+    def damaged(self, connection: Connection) -> int:
+        """Return how many rows of the history are damaged, and left out of everything else here."""
+        books = ((outages, self._outage_says), (fills, self._fill_says), (refusals, self._refusal_says))
+        return sum(
+            row.checksum != row_checksum(says(connection, row))
+            for table, says in books
+            for row in connection.execute(select(table))
+        )
+
+    def looked_again(self, connection: Connection, peer: str, at: int) -> None:
+        """Drop the refusals of sources that could not be read when they were tried, once all of `peer` was scanned.
+
+        The scan at `at` knows better: what is there is offered again, what is gone is lost.
+        """
+        connection.execute(
+            delete(refusals).where(
+                refusals.c.peer_id == self._names.server_id(connection, peer),
+                refusals.c.why.in_([why.name for why in SETTLED_BY_SCAN]),
+                refusals.c.at_us < at,
+            )
+        )
 
     def refusal_count(self, connection: Connection) -> int:
         """Return how many refusals stand."""

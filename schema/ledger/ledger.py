@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select, text, update
 
-from schema.errors import LedgerDamaged, LedgerUnreachable
+from schema.errors import LedgerDamaged, LedgerReplaced, LedgerUnreachable
 from schema.ledger.alarms import Outbox
 from schema.ledger.contacts import Contacts
 from schema.ledger.coverage import CoverageBook, Held
@@ -19,9 +19,12 @@ from schema.ledger.history import History
 from schema.ledger.migrate import ensure_current
 from schema.ledger.mirror import MirrorBook
 from schema.ledger.names import Names
+from schema.ledger.oddities import OddityBook
 from schema.ledger.segments import SegmentBook
+from schema.ledger.unsealed import being_written, longest
 from schema.spans import Span
 from schema.tables import storages
+from schema.values import Segment
 
 
 class Ledger:
@@ -29,6 +32,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._file = _file_of(engine)
         self.names = Names()
         self.segments = SegmentBook(self.names)
         self.coverage = CoverageBook(self.names)
@@ -36,6 +40,7 @@ class Ledger:
         self.mirror = MirrorBook(self.names, self.coverage)
         self.contacts = Contacts(self.names)
         self.outbox = Outbox(self.names)
+        self.oddities = OddityBook()
 
     @classmethod
     def open(cls, url: str) -> "Ledger":
@@ -68,19 +73,29 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a transaction that sees one state of the ledger."""
-        with self._engine.connect() as connection, connection.begin():
+        """Give a transaction that sees one state of the ledger, and writes nothing."""
+        # SQLite's transactions see one state by themselves; PostgreSQL's want to be told.
+        options = {} if self._engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give a transaction that is durable when this block ends, or leaves no trace if it raises."""
+        """Give a transaction that is durable when this block ends, or leaves no trace if it raises.
+
+        Raises LedgerReplaced if the file was set aside since it was opened: what is written to it nobody would read.
+        """
         try:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                self._check_in_place()
                 yield connection
         except BaseException:
             self.names.forget()
             raise
+
+    def _check_in_place(self) -> None:
+        if _file_of(self._engine) != self._file:
+            raise LedgerReplaced(self.address)
 
     def storage_id(self, server: str, name: str) -> int:
         """Return the id of a storage, adding it if it is new."""
@@ -89,12 +104,23 @@ class Ledger:
 
     def held(self, storage_id: int, joint: int, window: Span | None = None) -> dict[str, Held]:
         """Return what a storage holds of each camera; see `CoverageBook.read`."""
+        joint = int(joint)  # a subclass that the configuration made cannot be encoded
         with self.reading() as connection:
-            stale = self.coverage.stale(connection, storage_id)
-            if not stale:
-                return self.coverage.read(connection, storage_id, joint, window)
+            kept = self.coverage.kept(connection, storage_id, joint, window)
+        if kept is not None:
+            return kept
         with self.writing() as connection:
             return self.coverage.read(connection, storage_id, joint, window)
+
+    def being_written(self, storage_id: int) -> list[Segment]:
+        """Return what the last scan of a storage saw being written."""
+        with self.reading() as connection:
+            return being_written(connection, storage_id)
+
+    def longest(self, storage_id: int) -> int:
+        """Return the length of the longest segment ever seen on a storage, microseconds; 0 if there was none."""
+        with self.reading() as connection:
+            return longest(connection, storage_id)
 
     def storage_note(self, storage_id: int) -> tuple[str, str, int]:
         """Return a storage's identity, rules and the time of its last scan; empty and 0 if it was never scanned."""
@@ -126,6 +152,17 @@ class Ledger:
             answers = [row[0] for row in connection.execute(text("PRAGMA integrity_check(5)"))]
         if answers != ["ok"]:
             raise LedgerDamaged(self.address, "; ".join(answers))
+
+
+def _file_of(engine: Engine) -> tuple[int, int] | None:
+    """Return which file a SQLite ledger is now, by device and inode; None for what is no file, or is gone."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    try:
+        info = os.stat(engine.url.database)
+    except FileNotFoundError:
+        return None
+    return info.st_dev, info.st_ino
 
 
 def set_aside(url: str) -> Path | None:

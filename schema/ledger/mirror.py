@@ -5,7 +5,7 @@ mirrored storage has buckets and no segments, so that nothing of it can be compu
 copy start again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, delete, select, tuple_, update
@@ -26,10 +26,10 @@ class MirrorBook:
 
     def state(self, connection: Connection, storage_id: int, name: str) -> StorageState:
         """Return how far the changes of a storage are."""
-        epoch, seq = connection.execute(
-            select(storages.c.epoch, storages.c.seq).where(storages.c.id == storage_id)
+        epoch, seq, scanned = connection.execute(
+            select(storages.c.epoch, storages.c.seq, storages.c.scanned_us).where(storages.c.id == storage_id)
         ).one()
-        return StorageState(name=name, epoch=epoch, seq=seq)
+        return StorageState(name=name, epoch=epoch, seq=seq, scanned=scanned)
 
     def changes(
         self, connection: Connection, storage_id: int, joint: int, cursor: str, limit: int = BUCKETS_AT_ONCE
@@ -67,6 +67,7 @@ class MirrorBook:
             own=body.own,
             filled={self._names.server(connection, origin): runs for origin, runs in body.filled.items()},
             gone=body.gone,
+            undone={self._names.server(connection, origin): runs for origin, runs in body.undone.items()},
         )
 
     def seen(self, connection: Connection, storage_id: int) -> tuple[str, str]:
@@ -76,8 +77,8 @@ class MirrorBook:
         ).one_or_none() or ("", "")
         return epoch, cursor
 
-    def take(self, connection: Connection, storage_id: int, page: CoveragePage, at: int) -> None:
-        """Take in a page of a peer. What was copied of another epoch is dropped; `at` is when this was true."""
+    def take(self, connection: Connection, storage_id: int, page: CoveragePage) -> None:
+        """Take in a page of a peer. What was copied of another epoch is dropped."""
         lock_storage(connection, storage_id)
         if self.seen(connection, storage_id)[0] != page.epoch:
             connection.execute(delete(coverage).where(coverage.c.storage_id == storage_id))
@@ -91,13 +92,14 @@ class MirrorBook:
         connection.execute(
             update(storages)
             .where(storages.c.id == storage_id)
-            .values(mirror=True, epoch=page.epoch, cursor=page.cursor, longest_us=page.longest, scanned_us=at)
+            .values(mirror=True, epoch=page.epoch, cursor=page.cursor, longest_us=page.longest)
         )
 
     def _row(self, connection: Connection, storage_id: int, told: Bucket) -> dict[str, object]:
         camera_id = self._names.camera_id(connection, told.camera)
         filled = {self._names.server_id(connection, origin): runs for origin, runs in told.filled.items()}
-        body = encode_body(Body(told.joint, told.own, filled, told.gone))
+        undone = {self._names.server_id(connection, origin): runs for origin, runs in told.undone.items()}
+        body = encode_body(Body(told.joint, told.own, filled, told.gone, undone))
         return {
             "storage_id": storage_id,
             "camera_id": camera_id,
@@ -106,6 +108,21 @@ class MirrorBook:
             "body": body,
             "checksum": row_checksum((storage_id, camera_id, told.bucket, body)),
         }
+
+    def current(self, connection: Connection, storage_id: int, scanned: int, writing: Mapping[str, int]) -> None:
+        """Note that the copy is all there is up to `scanned`, and where files begin that are being written there."""
+        open_since = msgspec.json.encode(dict(writing)).decode()
+        connection.execute(
+            update(storages).where(storages.c.id == storage_id).values(scanned_us=scanned, open_since=open_since)
+        )
+
+    def open_since(self, connection: Connection, storage_id: int) -> dict[str, int]:
+        """Return where the files begin that a peer was writing when it was last heard, by camera."""
+        text = connection.execute(select(storages.c.open_since).where(storages.c.id == storage_id)).scalar()
+        try:
+            return msgspec.json.decode(text or "{}", type=dict[str, int])
+        except msgspec.DecodeError:
+            return {}
 
     def note_about(self, connection: Connection, storage_id: int, about: StorageAbout) -> None:
         """Keep how the names of a storage are read."""

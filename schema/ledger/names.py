@@ -1,19 +1,17 @@
 """The ids of servers, storages and cameras: small tables, read once, grown as new names appear.
 
-Rule: a name's id never changes, so the cache needs no invalidation; concurrent processes may add the same name.
+Rule: a name's id never changes, so the cache needs no invalidation; concurrent processes may add the same name. What
+transactions must wait for each other for is said here, too: locks are taken in the order storage, then names.
 """
 
 import uuid
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schema.tables import cameras, servers, storages
-
-_NEW_NAME = 0x5253594F
-"""The advisory lock of whoever adds a name."""
 
 
 def insert_for(connection: Connection, table: Table) -> Any:
@@ -28,14 +26,25 @@ def new_epoch() -> str:
     return uuid.uuid4().hex
 
 
-def lock_storage(connection: Connection, storage_id: int) -> None:
-    """Let no other transaction write to a storage until this one ends. SQLite has one writer anyway.
+_NAMES_LOCK = 0x5253594F
+"""Key of PostgreSQL's advisory lock on growing the tables of names."""
 
-    Taken before anything else of the storage is written, so that two that write to it wait for each other instead of
-    each for the other.
+
+def lock_storage(connection: Connection, storage_id: int) -> None:
+    """Wait until no other transaction changes what is known of a storage, and keep others from it until this one ends.
+
+    To be taken before the first look at what is to be changed: whoever computes coverage then sees every segment that
+    was committed, and whoever changes segments after that finds the buckets to mark. SQLite's writers wait at BEGIN.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(storages.c.id).where(storages.c.id == storage_id).with_for_update())
+        # FOR NO KEY UPDATE: rows that merely refer to the storage need not wait.
+        connection.execute(select(storages.c.id).where(storages.c.id == storage_id).with_for_update(key_share=True))
+
+
+def _lock_names(connection: Connection) -> None:
+    """Let one transaction at a time add names: two that add the same in another order would wait for each other."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_NAMES_LOCK)))
 
 
 class Names:
@@ -52,6 +61,12 @@ class Names:
     def camera_id(self, connection: Connection, name: str) -> int:
         """Return the id of camera `name`, adding it if it is new."""
         return self._id(connection, cameras, name)
+
+    def known_camera_id(self, connection: Connection, name: str) -> int:
+        """Return the id of camera `name`, 0 if it is unknown: for transactions that only read."""
+        if ("cameras", name) not in self._ids:
+            self._load(connection, cameras)
+        return self._ids.get(("cameras", name), 0)
 
     def origin_id(self, connection: Connection, origin: str | None) -> int:
         """Return what `segments.origin_id` holds for `origin`."""
@@ -90,6 +105,7 @@ class Names:
                 select(storages.c.id).where(storages.c.server_id == server_id, storages.c.name == name)
             ).scalar()
             if found is None:
+                _lock_names(connection)
                 connection.execute(
                     insert_for(connection, storages)
                     .values(server_id=server_id, name=name, epoch=new_epoch())
@@ -109,9 +125,7 @@ class Names:
         if key not in self._ids:
             self._load(connection, table)
         if key not in self._ids:
-            if connection.dialect.name == "postgresql":
-                # Two that add the same names in another order would wait for each other for ever.
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _NEW_NAME})
+            _lock_names(connection)
             connection.execute(insert_for(connection, table).values(name=name).on_conflict_do_nothing())
             self._load(connection, table)
         return self._ids[key]

@@ -4,22 +4,21 @@ Rule: every change of a segment marks its bucket of coverage stale in the same t
 used; it is reported by id so that the scan replaces it from storage, which is the truth.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from schema.digests import hasher, row_checksum
+from schema.ledger import manifests
 from schema.ledger.coverage import bucket_of, mark_stale
+from schema.ledger.manifests import FileManifest, digest_of, parts
 from schema.ledger.names import Names, insert_for, lock_storage, new_epoch
 from schema.ledger.rows import checksum, from_row, rows_query, to_row
 from schema.spans import Span
-from schema.tables import coverage, folders, manifests, segments, storages
-from schema.values import FileDigest, Segment, State
-
-_IDS_AT_ONCE = 500
+from schema.tables import coverage, folders, oddities, segments, storages
+from schema.values import Mark, Segment, State
 
 
 class Folder(NamedTuple):
@@ -42,16 +41,6 @@ class FolderChange:
     removed: list[int] = field(default_factory=list)
 
 
-class FileManifest(msgspec.Struct, frozen=True, array_like=True):
-    """Digest of one file of a segment, as the ledger keeps it beside the segment's row."""
-
-    name: str
-    size: int
-    digest: bytes
-    chunk_size: int
-    chunks: tuple[bytes, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Landing:
     """A filled segment to record, with its files' digests and the row of its source, if this ledger has one."""
@@ -63,22 +52,21 @@ class Landing:
 
 # Asked once a folder or a camera: building the expression each time would cost more than the answer.
 _IN_FOLDER = rows_query().where(segments.c.folder_id == bindparam("folder"))
-_WINDOW = (
-    rows_query()
+_OVERLAPPING = {
+    state: rows_query()
     .where(
         segments.c.storage_id == bindparam("storage"),
         segments.c.camera_id == bindparam("camera"),
         segments.c.start_us >= bindparam("first"),
         segments.c.start_us < bindparam("end"),
         segments.c.end_us > bindparam("start"),
-        segments.c.state == int(State.SEALED),
+        segments.c.state == int(state),
     )
     .order_by(segments.c.start_us)
-)
+    for state in (State.SEALED, State.GONE)
+}
+_ID_OF = select(segments.c.id).where(segments.c.folder_id == bindparam("folder"), segments.c.name == bindparam("of"))
 _LONGEST = select(storages.c.longest_us).where(storages.c.id == bindparam("storage"))
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_manifest = msgspec.msgpack.Decoder(tuple[FileManifest, ...]).decode
 
 
 class SegmentBook:
@@ -87,14 +75,26 @@ class SegmentBook:
     def __init__(self, names: Names) -> None:
         self._names = names
 
-    def folders(self, connection: Connection, storage_id: int) -> dict[str, Folder]:
-        """Return every known folder of a storage by its path."""
-        rows = connection.execute(
-            select(folders.c.path, folders.c.id, folders.c.mtime_ns, folders.c.settled).where(
-                folders.c.storage_id == storage_id
-            )
+    def folders(self, connection: Connection, storage_id: int, at: Collection[str] | None = None) -> dict[str, Folder]:
+        """Return the known folders of a storage by path: all, or those `at` and what lies below them.
+
+        A few are looked up in the index of paths. PostgreSQL, whose index follows the language's order, reads the
+        paths of that storage.
+        """
+        found = select(folders.c.path, folders.c.id, folders.c.mtime_ns, folders.c.settled).where(
+            folders.c.storage_id == storage_id
         )
-        return {path: Folder(ident, mtime_ns, settled) for path, ident, mtime_ns, settled in rows}
+        if at is None or "" in at:
+            wanted = [found]
+        else:
+            path = folders.c.path if connection.dialect.name == "sqlite" else folders.c.path.collate("C")
+            here = [found.where(folders.c.path.in_(part)) for part in parts(sorted(at))]
+            wanted = here + [found.where(path > f"{one}/", path < f"{one}0") for one in at]  # "0" follows "/"
+        return {
+            path: Folder(ident, mtime_ns, settled)
+            for query in wanted
+            for path, ident, mtime_ns, settled in connection.execute(query)
+        }
 
     def in_folder(self, connection: Connection, folder_id: int) -> tuple[dict[str, Segment], list[int]]:
         """Return the segments of one folder by name, and the ids of its damaged rows."""
@@ -128,6 +128,8 @@ class SegmentBook:
                 connection.execute(update(segments).where(segments.c.id == segment.id).values(row))
                 touched.add((row["camera_id"], bucket_of(segment.start)))
                 longest = max(longest, segment.end - segment.start)
+            # What was digested of another content must not speak of this one.
+            manifests.drop(connection, [segment.id for segment in change.changed if segment.digest is None])
             if change.removed:
                 self.remove(connection, storage_id, change.removed)
         _insert_new(connection, rows)
@@ -154,14 +156,13 @@ class SegmentBook:
         statement = insert_for(connection, segments)
         fresh = {column: statement.excluded[column] for column in rows[0] if column not in ("folder_id", "name")}
         connection.execute(statement.on_conflict_do_update(index_elements=["folder_id", "name"], set_=fresh), rows)
-        for landing, row in zip(landings, rows, strict=True):
-            if _needs_manifest(landing.files):
-                ident = connection.execute(
-                    select(segments.c.id).where(
-                        segments.c.folder_id == row["folder_id"], segments.c.name == row["name"]
-                    )
-                ).scalar_one()
-                self._put_manifest(connection, ident, landing.files)
+        manifests.put(
+            connection,
+            {
+                connection.execute(_ID_OF, {"folder": row["folder_id"], "of": row["name"]}).scalar_one(): landing.files
+                for landing, row in zip(landings, rows, strict=True)
+            },
+        )
         self.set_digests(
             connection,
             [(landing.source, landing.files) for landing in landings if landing.source and not landing.source.digest],
@@ -190,42 +191,41 @@ class SegmentBook:
                 for one, old in new
             ],
         )
-        for segment, files in taken:
-            if _needs_manifest(files):
-                self._put_manifest(connection, segment.id, files)
-
-    def _put_manifest(self, connection: Connection, segment_id: int, files: Sequence[FileManifest]) -> None:
-        """Keep the digests of files and chunks where the segment's own digest does not say it all."""
-        connection.execute(delete(manifests).where(manifests.c.segment_id == segment_id))
-        body = _encode(tuple(files))
-        connection.execute(
-            insert_for(connection, manifests).values(
-                segment_id=segment_id, body=body, checksum=row_checksum((segment_id, body))
+        wanted = {one.id: checksum(one) for one, _ in new}
+        kept = {
+            ident
+            for part in parts(list(wanted))
+            for ident, held in connection.execute(
+                select(segments.c.id, segments.c.checksum).where(segments.c.id.in_(part))
             )
-        )
+            if held == wanted[ident]
+        }
+        manifests.put(connection, {segment.id: files for segment, files in taken if segment.id in kept})
 
     def manifest(self, connection: Connection, segment: Segment) -> tuple[FileManifest, ...]:
         """Return the digests of `segment`'s files and chunks; empty if none were taken or they are damaged."""
-        row = connection.execute(
-            select(manifests.c.body, manifests.c.checksum).where(manifests.c.segment_id == segment.id)
-        ).one_or_none()
-        if row is not None and row[1] == row_checksum((segment.id, row[0])):
-            return _decode_manifest(row[0])
-        if row is None and segment.digest is not None and segment.kind == 0:
-            return (FileManifest("", segment.size, segment.digest, 0, ()),)
-        return ()
+        return manifests.get(connection, segment)
 
     def window(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
         """Return the sealed segments that overlap `span`, by start. Damaged rows are left out."""
+        return self._overlapping(connection, storage_id, camera, span, State.SEALED)
+
+    def buried(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
+        """Return the tombstones that overlap `span`, by start. Damaged rows are left out."""
+        return self._overlapping(connection, storage_id, camera, span, State.GONE)
+
+    def _overlapping(
+        self, connection: Connection, storage_id: int, camera: str, span: Span, state: State
+    ) -> list[Segment]:
         longest = connection.execute(_LONGEST, {"storage": storage_id}).scalar() or 0
         asked = {
             "storage": storage_id,
-            "camera": self._names.camera_id(connection, camera),
+            "camera": self._names.known_camera_id(connection, camera),
             "first": span.start - longest,
             "start": span.start,
             "end": span.end,
         }
-        rows = connection.execute(_WINDOW, asked)
+        rows = connection.execute(_OVERLAPPING[state], asked)
         return [segment for row in rows if (segment := from_row(row)) is not None]
 
     def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
@@ -273,8 +273,8 @@ class SegmentBook:
         lock_storage(connection, storage_id)
         touched: set[tuple[int, int]] = set()
         self._touch(connection, ids, touched)
-        for part in _parts(ids):
-            connection.execute(delete(manifests).where(manifests.c.segment_id.in_(part)))
+        manifests.drop(connection, ids)
+        for part in parts(ids):
             connection.execute(delete(segments).where(segments.c.id.in_(part)))
         mark_stale(connection, storage_id, touched)
 
@@ -292,12 +292,29 @@ class SegmentBook:
             touched.add((self._names.camera_id(connection, segment.camera), bucket_of(segment.start)))
         mark_stale(connection, storage_id, touched)
 
-    def forget_retired(self, connection: Connection, storage_id: int) -> int:
-        """Delete the tombstones that lie before all a camera still has: retention took them. Returns how many.
+    def suspect(self, connection: Connection, segment: Segment) -> None:
+        """Let the next scan look at a segment that turned out not to be what its row says, and list its folder."""
+        doubted = msgspec.structs.replace(segment, marks=segment.marks | Mark.SUSPECT)
+        connection.execute(
+            update(segments)
+            .where(segments.c.id == segment.id, segments.c.checksum == checksum(segment))
+            .values(marks=doubted.marks, checksum=checksum(doubted))
+        )
+        folder = select(segments.c.folder_id).where(segments.c.id == segment.id).scalar_subquery()
+        connection.execute(update(folders).where(folders.c.id == folder).values(settled=False))
 
-        Coverage before a camera's first segment is never a gap, so nothing is lost by forgetting them.
+    def forget_retired(self, connection: Connection, storage_id: int) -> int:
+        """Delete the tombstones that lie before all a server still has of a camera of its own. Returns how many.
+
+        Retention took them. What lies before a server's first own recording of a camera is never a gap, so nothing is
+        lost by forgetting them. Another of its storages may keep recordings longer: until that one's are gone too,
+        the tombstones here say why there are holes.
         """
+        lock_storage(connection, storage_id)
         retired = 0
+        beside = select(storages.c.id).where(
+            storages.c.server_id == select(storages.c.server_id).where(storages.c.id == storage_id).scalar_subquery()
+        )
         tombs = connection.execute(
             select(segments.c.camera_id)
             .where(segments.c.storage_id == storage_id, segments.c.state == int(State.GONE))
@@ -306,9 +323,10 @@ class SegmentBook:
         for camera_id in list(tombs):
             first = connection.execute(
                 select(func.min(segments.c.start_us)).where(
-                    segments.c.storage_id == storage_id,
+                    segments.c.storage_id.in_(beside),
                     segments.c.camera_id == camera_id,
                     segments.c.state == int(State.SEALED),
+                    segments.c.origin_id == 0,
                 )
             ).scalar()
             condition = [
@@ -326,9 +344,8 @@ class SegmentBook:
     def forget_storage(self, connection: Connection, storage_id: int) -> None:
         """Forget everything known of a storage, before it is read anew."""
         lock_storage(connection, storage_id)
-        mine = select(segments.c.id).where(segments.c.storage_id == storage_id)
-        connection.execute(delete(manifests).where(manifests.c.segment_id.in_(mine)))
-        for table in (coverage, segments, folders):
+        manifests.drop_storage(connection, storage_id)
+        for table in (coverage, segments, folders, oddities):
             connection.execute(delete(table).where(table.c.storage_id == storage_id))
         connection.execute(
             update(storages)
@@ -338,7 +355,7 @@ class SegmentBook:
 
     def drop_folders(self, connection: Connection, ids: Sequence[int]) -> None:
         """Forget folders that vanished, once nothing refers to them any more; tombstones keep theirs."""
-        for part in _parts(ids):
+        for part in parts(ids):
             kept = select(segments.c.folder_id).where(segments.c.folder_id.in_(part)).distinct()
             connection.execute(delete(folders).where(folders.c.id.in_(part), folders.c.id.not_in(kept)))
 
@@ -351,7 +368,7 @@ class SegmentBook:
         )
 
     def _touch(self, connection: Connection, ids: Sequence[int], touched: set[tuple[int, int]]) -> None:
-        for part in _parts(ids):
+        for part in parts(ids):
             rows = connection.execute(select(segments.c.camera_id, segments.c.start_us).where(segments.c.id.in_(part)))
             touched.update((camera_id, bucket_of(start)) for camera_id, start in rows)
 
@@ -395,29 +412,3 @@ def _insert_new(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         statement = insert_for(connection, segments).on_conflict_do_nothing()
         compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
         connection.exec_driver_sql(str(compiled), list(rows))
-
-
-def _needs_manifest(files: Sequence[FileManifest]) -> bool:
-    """Tell whether the segment's own digest does not say it all."""
-    return len(files) > 1 or any(file.chunks or file.name for file in files)
-
-
-def digest_of(files: Sequence[FileManifest]) -> bytes:
-    """Return the digest of a segment: its file's, or for a folder one over the sorted names, sizes and digests."""
-    if len(files) == 1 and not files[0].name:
-        return files[0].digest
-    state = hasher()
-    for file in sorted(files, key=lambda file: file.name):
-        state.update(f"{file.digest.hex()}  {file.size}  {file.name}\n".encode())
-    return state.digest()
-
-
-def manifest_of(name: str, digest: FileDigest) -> FileManifest:
-    """Return the ledger's form of one file's digest."""
-    return FileManifest(name, digest.size, digest.digest, int(digest.chunk_size), digest.chunks)
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut a list of ids so that no statement has more parameters than a database takes."""
-    for at in range(0, len(ids), _IDS_AT_ONCE):
-        yield ids[at : at + _IDS_AT_ONCE]

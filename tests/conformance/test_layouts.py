@@ -5,6 +5,7 @@ as coverage. So: what is read is written back to the letter, what is written is 
 whole name is a name.
 """
 
+import signal
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -190,6 +191,8 @@ WRONG = [
     (Case("", "mediamtx", [], {"recordPath": "%path/%Y-%q"}), "unknown variable '%q'"),
     (Case("", "mediamtx", [], {"recordPath": "%path/{x}-%s"}), "braces"),
     (Case("", "mediamtx", [], {"recordPath": "%path/%H-%M-%S"}), "not a whole date and time"),
+    (Case("", "mediamtx", [], {"recordSegmentDuration": "an hour"}), "not a length up to a day"),
+    (Case("", "mediamtx", [], {"recordSegmentDuration": "0s"}), "not a length up to a day"),
     (Case("", "motion", [], {"movie_file": "%v"}), "did you mean 'movie_filename'"),
     (Case("", "motion", [], {"movie_filename": "%E-%s"}), "specifier '%E'"),
     (Case("", "motion", [], {"movie_filename": "%{fps}-%s"}), "braces"),
@@ -201,6 +204,7 @@ WRONG = [
     (Case("", "template", [], pattern="{camera}/%Q.mp4"), "unknown code '%Q'"),
     (Case("", "template", [], pattern="/{camera}/%s.mp4"), "not a relative path"),
     (Case("", "template", [], pattern="{camera}/../%s.mp4"), "not a relative path"),
+    (Case("", "template", [], pattern="{camera}/{a}_{b}_{c}_%s.mp4"), "more than 2 fields of any word in one name"),
     (Case("", "template", [], pattern="{camera}/%s.mp4", end="name"), "{duration_ms}"),
     (Case("", "template", [], pattern="{camera}/%s.mp4", end="next"), "'segment'"),
     (Case("", "template", [], pattern="{camera}/%Y%m%d%H%M%S-{end_s}.mp4", end="name"), "no local time"),
@@ -213,6 +217,33 @@ def test_a_wrong_setting_is_named(case: Case, says: str) -> None:
         case.build()
     assert says in str(caught.value)
     assert "storage 'main' of server 'nvr'" in str(caught.value)
+
+
+EVERY_NUMBER = Case(
+    "motion with every specifier",
+    "motion",
+    [("yard-3-07-1-2-5-320-240-9-9-lit-64-48-20261122120000.mp4", "yard", "2026-11-22T12:00:00", None)],
+    {"movie_filename": "%$-%t-%v-%q-%D-%N-%i-%J-%K-%L-%C-%w-%h-%Y%m%d%H%M%S"},
+)
+
+
+@pytest.mark.parametrize("case", [*CASES, EVERY_NUMBER], ids=lambda case: case.title)
+def test_a_hostile_name_costs_no_more_than_another(case: Case) -> None:
+    layout = case.build()
+    assert layout.read(case.names[0][0]) is not None
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(30)  # an exponential or quintic match takes years, a quadratic one a millisecond
+    try:
+        for path, *_ in case.names:
+            folder, slash, name = path.rpartition("/")
+            for separator in {letter for letter in name if not letter.isalnum()} | set("-_.0a"):
+                for filler in (separator * 250, f"{separator}0" * 125, f"{separator}a" * 125, f"0{separator}0-0" * 60):
+                    for tail in ("", "!", name[-4:], f"{name[-4:]}!"):
+                        for head in ("", name[:9], name[:-4]):
+                            layout.read(f"{folder}{slash}{head}{filler}{tail}")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 words = st.text(

@@ -6,17 +6,21 @@ Every test runs on both; PostgreSQL's skip where there is no server program.
 import multiprocessing
 import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, make_url, text
 
 from schema.digests import hasher
-from schema.ledger import Ledger
+from schema.errors import LedgerForbidden
+from schema.ledger import Connection, Held, Ledger
 from schema.ledger.coverage import BUCKET
-from schema.ledger.segments import FileManifest, FolderChange, Landing
+from schema.ledger.manifests import FileManifest, digest_of
+from schema.ledger.segments import FolderChange, Landing
 from schema.spans import SECOND, Run, Span, runs
 from schema.values import Cause, FillResult, Kind, Refusal, Refused, Segment, State, Task
 
@@ -118,7 +122,7 @@ def test_a_scan_does_not_undo_what_a_fill_committed_a_moment_ago(ledger: Ledger,
 
 def test_landing_twice_is_landing_once(ledger: Ledger, storage: int) -> None:
     files = (manifest(b"one", "a"), manifest(b"two", "b"))
-    landing = Landing(segment(storage, 0, kind=Kind.FOLDER, origin="b", digest=b"d" * 16), files)
+    landing = Landing(segment(storage, 0, kind=Kind.FOLDER, origin="b", digest=digest_of(files)), files)
     for _ in range(2):
         with ledger.writing() as connection:
             ledger.segments.land(connection, [landing])
@@ -377,3 +381,291 @@ def test_threads_share_a_ledger(ledger: Ledger, storage: int) -> None:
         thread.join()
     assert errors == []
     assert len(everything(ledger, storage)) == 80
+
+
+def chunked(content: bytes) -> tuple[FileManifest, ...]:
+    """Return the digests of a file of two chunks."""
+    whole = hasher()
+    whole.update(content)
+    half = len(content) // 2
+    chunks = []
+    for part in (content[:half], content[half:]):
+        state = hasher()
+        state.update(part)
+        chunks.append(state.digest())
+    return (FileManifest("", len(content), whole.digest(), half, tuple(chunks)),)
+
+
+def whole(files: tuple[FileManifest, ...]) -> tuple[FileManifest, ...]:
+    """Return the digest of a file without its chunks."""
+    return tuple(FileManifest(file.name, file.size, file.digest, 0, ()) for file in files)
+
+
+def kept(ledger: Ledger, storage: int, path: str) -> tuple[FileManifest, ...]:
+    found = find(ledger, storage, path)
+    assert found is not None
+    with ledger.reading() as connection:
+        return ledger.segments.manifest(connection, found)
+
+
+def digest(ledger: Ledger, storage: int, path: str, files: tuple[FileManifest, ...]) -> Segment:
+    """Give a segment its digests; returns the row as it was before."""
+    found = find(ledger, storage, path)
+    assert found is not None
+    with ledger.writing() as connection:
+        ledger.segments.set_digests(connection, [(found, files)])
+    return found
+
+
+def rewrite(ledger: Ledger, row: Segment) -> None:
+    """Tell the ledger that a scan found other content under that name."""
+    other = msgspec.structs.replace(row, mtime_ns=row.mtime_ns + 1, digest=None)
+    with ledger.writing() as connection:
+        change = FolderChange(row.path.rpartition("/")[0], 5, settled=True, changed=[other])
+        ledger.segments.apply(connection, row.storage_id, [change])
+
+
+OLD, NEW = chunked(b"o" * 1000), chunked(b"n" * 1000)
+
+
+@pytest.mark.parametrize("again", [NEW, whole(NEW)], ids=["chunks", "one chunk"])
+def test_digests_of_content_that_was_rewritten_are_never_given_again(
+    ledger: Ledger, storage: int, again: tuple[FileManifest, ...]
+) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    digest(ledger, storage, one.path, OLD)
+    assert kept(ledger, storage, one.path) == OLD
+    row = find(ledger, storage, one.path)
+    assert row is not None
+    rewrite(ledger, row)
+    assert kept(ledger, storage, one.path) == ()
+    digest(ledger, storage, one.path, again)
+    assert kept(ledger, storage, one.path) == again
+
+
+@pytest.mark.parametrize("files", [NEW, whole(NEW)], ids=["chunks", "one chunk"])
+def test_digests_of_what_was_under_a_landed_ones_name_are_gone(
+    ledger: Ledger, storage: int, files: tuple[FileManifest, ...]
+) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    digest(ledger, storage, one.path, OLD)
+    landed = msgspec.structs.replace(one, digest=files[0].digest, origin="b")
+    with ledger.writing() as connection:
+        ledger.segments.land(connection, [Landing(landed, files)])
+    assert kept(ledger, storage, one.path) == files
+
+
+def test_chunks_taken_of_a_segment_that_changed_meanwhile_are_left_out(ledger: Ledger, storage: int) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    stale = digest(ledger, storage, one.path, OLD)
+    row = find(ledger, storage, one.path)
+    assert row is not None
+    rewrite(ledger, row)
+    digest(ledger, storage, one.path, NEW)
+    with ledger.writing() as connection:
+        ledger.segments.set_digests(connection, [(stale, OLD)])
+    assert kept(ledger, storage, one.path) == NEW
+
+
+def test_chunks_that_do_not_add_up_to_the_rows_digest_are_not_used(ledger: Ledger, storage: int) -> None:
+    one = segment(storage, 0)
+    take_in(ledger, [one])
+    digest(ledger, storage, one.path, OLD)
+    row = find(ledger, storage, one.path)
+    assert row is not None
+    other = msgspec.structs.replace(row, digest=NEW[0].digest)
+    with ledger.writing() as connection:  # as an earlier release left it
+        ledger.segments.apply(connection, storage, [FolderChange("front", 5, settled=True, changed=[other])])
+    assert kept(ledger, storage, one.path) == whole(NEW)
+
+
+def test_a_few_folders_are_found_with_what_lies_below_them(ledger: Ledger, storage: int) -> None:
+    paths = ["", "a", "a/b", "a/b/c", "a-b", "a.b/c", "a0", "ab", "b/a", "b", "ä/b", "A/b"]
+    with ledger.writing() as connection:
+        changes = [FolderChange(path, 5, settled=True) for path in paths]
+        ledger.segments.apply(connection, storage, changes)
+    with ledger.reading() as connection:
+        everything = ledger.segments.folders(connection, storage)
+        assert set(everything) == set(paths)
+
+        def near(*at: str) -> set[str]:
+            found = ledger.segments.folders(connection, storage, at)
+            assert all(everything[path] == folder for path, folder in found.items())
+            return set(found)
+
+        assert near("a") == {"a", "a/b", "a/b/c"}
+        assert near("a/b", "b") == {"a/b", "a/b/c", "b", "b/a"}
+        assert near("ä", "a.b", "nowhere") == {"ä/b", "a.b/c"}
+        assert near("") == set(paths)
+        assert near() == set()
+
+
+def test_a_few_folders_of_many_are_found_by_the_index(tmp_path: Path) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, values: object, *_: object) -> None:
+        asked.append((statement, values))
+
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.db") as ledger, ledger.reading() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        ledger.segments.folders(connection, 1, ["2026-11-22/12/front", "2026-11-22/12/yard"])
+        event.remove(connection, "before_cursor_execute", note)
+        assert len(asked) == 3
+        for statement, values in asked:
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values):  # type: ignore[arg-type]
+                assert "SEARCH" in row[3] and "path" in row[3]
+
+
+@pytest.fixture
+def other(ledger: Ledger, ledger_url: str) -> Iterator[Ledger]:
+    """The same ledger, as another process has it open."""
+    with Ledger.open(ledger_url) as opened:
+        yield opened
+
+
+def test_coverage_computed_beside_an_open_change_is_what_the_change_leaves(
+    ledger: Ledger, other: Ledger, storage: int
+) -> None:
+    """Whoever computes a bucket while it is being changed waits for the change; its mark must not come too early."""
+    landed = segment(storage, 10, origin="b")
+
+    def beside(change: Callable[[Connection], None]) -> Held:
+        """Look from the other connection while `change` is not committed yet, and again when it is."""
+        looking = threading.Thread(target=other.held, args=(storage, JOINT))
+        with ledger.writing() as connection:
+            change(connection)
+            looking.start()
+            looking.join(0.3)
+        looking.join(60)
+        return other.held(storage, JOINT)["front"]
+
+    take_in(ledger, [segment(storage, 0)])
+    held = beside(lambda connection: ledger.segments.land(connection, [Landing(landed)]))
+    assert [(run.start, run.end) for run in held.filled.get("b", [])] == [landed.span]
+    buried = find(ledger, storage, segment(storage, 0).path)
+    assert buried is not None
+    take_in(ledger, [segment(storage, 20)])
+    held = beside(lambda connection: ledger.segments.bury(connection, storage, [buried], "deleted"))
+    assert [run.start for run in held.own] == [segment(storage, 20).start]
+    assert [run.start for run in held.gone] == [buried.start]
+
+
+def test_two_that_add_the_same_names_in_another_order_do_not_wait_for_each_other(ledger: Ledger, other: Ledger) -> None:
+    errors: list[BaseException] = []
+    begun = threading.Event()
+
+    def backwards() -> None:
+        try:
+            with other.writing() as connection:
+                begun.set()
+                for name in "yx":
+                    other.names.camera_id(connection, name)
+        except BaseException as error:  # noqa: BLE001  told below
+            errors.append(error)
+
+    thread = threading.Thread(target=backwards)
+    with ledger.writing() as connection:
+        ledger.names.camera_id(connection, "x")
+        thread.start()
+        begun.wait(0.5)
+        thread.join(0.2)
+        ledger.names.camera_id(connection, "y")
+    thread.join(60)
+    assert errors == []
+
+
+def test_scans_and_surveys_at_once_neither_collide_nor_disagree(ledger: Ledger, other: Ledger, storage: int) -> None:
+    cameras = [f"cam-{number}" for number in range(12)]
+    random.Random(1).shuffle(cameras)
+    stop = time.monotonic() + 3
+    errors: list[BaseException] = []
+    added: list[Segment] = []
+
+    def scans() -> None:
+        number = 0
+        while time.monotonic() < stop:
+            number += 1
+            hour = number % 8 * 3600
+            fresh = [segment(storage, hour, camera=camera, path=f"{camera}/{number}.mp4") for camera in cameras]
+            take_in(ledger, fresh)
+            added.extend(fresh)
+
+    def surveys() -> None:
+        while time.monotonic() < stop:
+            other.held(storage, JOINT)
+
+    def noted(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=noted, args=(work,)) for work in (scans, surveys, surveys)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert {camera: one.own for camera, one in other.held(storage, JOINT).items()} == expected(added)
+
+
+def test_a_user_without_rights_is_told_so(postgres_url: str) -> None:
+    with Ledger.open(postgres_url) as ledger, ledger.writing() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS weak"))
+        connection.execute(text("CREATE ROLE weak LOGIN"))
+    try:
+        weak = make_url(postgres_url).set(username="weak").render_as_string()
+        with pytest.raises(LedgerForbidden, match="permission denied"), Ledger.open(weak) as opened:
+            opened.storage_id("a", "main")
+    finally:
+        with Ledger.open(postgres_url) as ledger, ledger.writing() as connection:
+            connection.execute(text("DROP ROLE weak"))
+
+
+def test_an_outage_of_one_storage_is_not_ended_by_another(ledger: Ledger, storage: int) -> None:
+    other = ledger.storage_id("a", "events")
+    with ledger.writing() as connection:
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 10, "unplugged", storage_id=storage)
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 15, "unplugged too", storage_id=other)
+        ledger.history.outage_ended(connection, "a", Cause.STORAGE, 20, storage_id=other)
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 25, "still", storage_id=storage)
+    with ledger.reading() as connection:
+        found = ledger.history.outages(connection, None, 50)
+    assert [(one.span, one.over) for one in found] == [(Span(10, 50), False), (Span(15, 20), True)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "outages SET cause = 'storage awax'",
+        "outages SET start_us = start_us - 8",
+        "fills SET landed = landed + 1",
+        "refusals SET why = 'NO_SPACF'",
+        "refusals SET end_us = end_us + 8",
+    ],
+)
+def test_a_damaged_row_of_history_is_left_out_and_counted(ledger: Ledger, change: str) -> None:
+    refused = Refused(server="a", camera="front", span=Span(1, 2), peer="b", path="p", why=Refusal.NO_SPACE)
+    with ledger.writing() as connection:
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 10, "unplugged")
+        ledger.history.fill_ended(connection, ledger.history.fill_began(connection, "a", 1), 2, FillResult())
+        ledger.history.refuse(connection, [refused], 1)
+        assert ledger.history.damaged(connection) == 0
+        connection.execute(text(f"UPDATE {change}"))
+        ledger.history.outage_ended(connection, "a", Cause.STORAGE, 30)
+    with ledger.reading() as connection:
+        left = {
+            "outages": len(ledger.history.outages(connection, None, 50)),
+            "fills": len(ledger.history.last_fills(connection)),
+            "refusals": len(ledger.history.refusals(connection)),
+        }
+        assert ledger.history.damaged(connection) == 1
+    assert left == {table: int(not change.startswith(table)) for table in left}
+
+
+def test_a_storage_is_called_what_two_long_names_make_of_it(ledger: Ledger) -> None:
+    name = f"{'s' * 63} from {'a' * 63}/{'b' * 63}"
+    assert ledger.storage_id("a", name) == ledger.storage_id("a", name)

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from backfill.intake import measure_unit
 from backfill.peer import FolderPeer
 from backfill.storage import Storage
 from schema.digests import hasher
 from schema.ledger import Ledger
+from schema.ledger.segments import FileManifest, digest_of
 from schema.values import FillResult, Kind, Segment, State
 from tests import make
 from tests.faults import FaultyPeer
@@ -148,10 +150,22 @@ def false_claims(ledger: Ledger, storage: Storage) -> list[str]:
     found = []
     for segment in claims(ledger, storage):
         path = Path(storage.root, segment.path)
-        if not path.is_file():
+        folder = segment.kind is Kind.FOLDER
+        if not (path.is_dir() if folder else path.is_file()):
             found.append(f"{segment.path} is not there")
-        elif (path.stat().st_size, path.stat().st_mtime_ns) != (segment.size, segment.mtime_ns):
+        elif (measure_unit(str(path)) if folder else sized(path)) != (segment.size, segment.mtime_ns):
             found.append(f"{segment.path} has another size or time")
-        elif segment.digest is not None and segment.kind is Kind.FILE and segment.digest != digest(path):
+        elif segment.digest is not None and segment.digest != (digest_of(files(path)) if folder else digest(path)):
             found.append(f"{segment.path} has another content")
     return found
+
+
+def sized(path: Path) -> tuple[int, int]:
+    """Return size and last write of a file."""
+    return path.stat().st_size, path.stat().st_mtime_ns
+
+
+def files(folder: Path) -> list[FileManifest]:
+    """Return what a segment that is a folder consists of."""
+    names = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [FileManifest(str(one.relative_to(folder)), one.stat().st_size, digest(one), 0, ()) for one in names]

@@ -207,7 +207,7 @@ def test_a_disk_that_dies_midway_costs_the_rest_and_what_was_landed_is_there(tmp
 
 @contextmanager
 def immutable(folder: Path) -> Iterator[None]:
-    """Forbid even root to write to a folder; skips where the file system cannot."""
+    """Forbid even root to write to a folder, or to move a file; skips where the file system cannot."""
     done = subprocess.run(["chattr", "+i", folder], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"cannot forbid writing: {done.stderr.strip()}")

@@ -145,6 +145,13 @@ def test_a_source_that_gives_nothing_at_all_leaves_nothing_here(hole: make.Bench
     assert fingerprint(hole.root("a")) == before
 
 
+def test_what_was_sent_in_vain_was_sent_too(hole: make.Bench) -> None:
+    spoil(hole, SECOND_ONE + "..e")
+    result = hole.fill("a")
+    assert len(result.landed) == len(MISSING) - 1
+    assert result.sent == (len(MISSING) - 1) * SIZE + 2 * CHUNK
+
+
 def test_a_mixture_of_faults_is_counted_one_by_one(hole: make.Bench) -> None:
     spoil(hole, "e" + "...." + ".g" + "f" + "...." + "..h" + "....")
     result = hole.fill("a")
@@ -231,11 +238,17 @@ def test_somebody_writes_to_a_source_while_it_is_read(hole: make.Bench) -> None:
     def write(event: Event) -> None:
         if moved(event, NEWEST_FIRST[2]):
             with open(hole.root("b") / NEWEST_FIRST[2], "r+b") as file:
+                file.seek(5000)
                 file.write(b"after this was read")
 
     result = hole.fill("a", listener=write)
     assert whys(result) == ["SOURCE_CHANGED"]
     assert len(result.landed) == len(MISSING) - 1
+    hole.scan(full=True)
+    again = hole.fill("a")
+    assert ([one.path for one in again.landed], again.refused) == ([NEWEST_FIRST[2]], ()), "it came as it is now"
+    hole.scan()
+    assert hole.fill("a").sent == 0
 
 
 @pytest.mark.parametrize("size", [0, SIZE // 2, SIZE + 1])

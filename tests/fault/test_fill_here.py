@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill.progress import Event, SegmentStarted
+from backfill.progress import BytesMoved, Event, SegmentStarted
 from schema.errors import AlreadyRunning, StorageAway, StorageSwapped
 from schema.values import Refusal
 from tests import make
@@ -144,6 +144,17 @@ def test_a_storage_that_vanishes_midway_does_not_keep_another_from_being_filled(
         assert [(one.camera, one.why) for one in result.refused] == [("front", Refusal.WRITE_FAILED)] * len(MISSING)
 
 
+def test_a_swapped_disk_is_not_fetched_from_either(hole: make.Bench) -> None:
+    planned = hole.plan("a")
+    identity = Path(hole.site.of("b")[0].state_folder()) / "identity.json"
+    identity.write_text(identity.read_text().replace('"storage": "', '"storage": "0'))
+    result = hole.fill("a", planned)
+    assert not result.landed
+    assert {one.why for one in result.refused} == {Refusal.SOURCE_SWAPPED}
+    identity.unlink()
+    assert {one.why for one in hole.fill("a", planned).refused} == {Refusal.SOURCE_SWAPPED}
+
+
 def test_a_disk_swapped_since_the_plan_was_made_is_not_filled(hole: make.Bench) -> None:
     planned = hole.plan("a")
     (hole.base / "a").rename(hole.base / "right")
@@ -220,3 +231,22 @@ def test_a_lock_outlives_nobody(hole: make.Bench) -> None:
         finally:
             other.kill()
     assert len(hole.fill("a").landed) == len(MISSING)
+
+
+@as_root
+def test_a_camera_on_a_mount_of_its_own_is_refused_before_a_byte_is_moved(benches: Benches) -> None:
+    """What lies in the staging beside the root cannot be renamed into it."""
+    with benches(make.config_text("a", "b", head=ONE_BY_ONE)) as bench:
+        folder = bench.root("a") / "2026-11-22/12/front"
+        with mounted("-t", "tmpfs", "-o", "size=20m", "tmpfs", at=folder):
+            record_both(bench.root("a"), bench.root("b"))
+            record_both(bench.root("a"), bench.root("b"), camera="yard")
+            bench.scan()
+            moved = []
+            result = bench.fill(
+                "a", listener=lambda event: moved.append(event.task) if isinstance(event, BytesMoved) else None
+            )
+            assert [(one.camera, one.why) for one in result.refused] == [("front", Refusal.OTHER_MOUNT)] * len(MISSING)
+            assert str(folder) in result.refused[0].detail
+            assert {task.source.camera for task in moved} == {"yard"}
+            assert len(result.landed) == len(MISSING)

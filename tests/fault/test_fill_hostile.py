@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -91,7 +92,9 @@ def test_a_lie_about_a_file_costs_that_file(hole: make.Bench, lie: Lie, why: str
     assert len(result.landed) == len(MISSING) - 1
 
 
-@pytest.mark.parametrize("name", ["../climbed", "/tmp/climbed", "a/../../climbed", "", ".", "a\0b", "data.blk/under"])
+@pytest.mark.parametrize(
+    "name", ["../climbed", "BASE/climbed", "a/../../../../climbed", "", ".", "a\0b", "data.blk/under"]
+)
 def test_a_file_of_a_folder_that_would_climb_costs_that_folder(pair: make.Bench, name: str) -> None:
     with_tables(pair)
     for second in (0, 10, 60):
@@ -100,6 +103,8 @@ def test_a_file_of_a_folder_that_would_climb_costs_that_folder(pair: make.Bench,
         record_table(pair.root("b"), second, TABLE)
     pair.scan()
     victim = table_path("front", 30)
+    name = name.replace("BASE", str(pair.base))
+    before = set(files_below(pair.base))
 
     def lie(true: Manifest) -> Manifest:
         wpair, spare = true.files[0], true.files[1]
@@ -111,7 +116,16 @@ def test_a_file_of_a_folder_that_would_climb_costs_that_folder(pair: make.Bench,
     assert whys(result)[0] in ("PATH_REFUSED", "SOURCE_UNREADABLE")
     assert {one.path for one in result.landed} >= {table_path("front", second) for second in (20, 40, 50)}
     assert not (pair.root("a") / victim).exists()
-    assert list(pair.base.rglob("*climbed*")) == []
+    ours = {"fill.lock", "identity.json", "2026-11-22.jsonl"}
+    landed = tuple(str(pair.root("a") / one.path) for one in result.landed)
+    new = set(files_below(pair.base)) - before
+    assert [path for path in new if os.path.basename(path) not in ours and not path.startswith(landed)] == []
+
+
+def files_below(base: Path) -> list[str]:
+    """Return every file below `base` but the ledger's, wherever it lies."""
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(base) for name in names)
+    return [path for path in paths if not os.path.basename(path).startswith("ledger.db")]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -40,16 +41,20 @@ class Pair:
         self.a, self.b = base / "a/recordings", base / "b/recordings"
         self._end = 10 * segments + 20
         base.mkdir(exist_ok=True)
-        make.record(self.b, "front", range(5, self._end, 10), seed=2, size=size)
+        self.record(self.b, range(5, self._end, 10), seed=2, size=size)
         self.theirs = {str(path.relative_to(self.b)): digest(path) for path in recordings(self.b)}
         self.begin_again()
+
+    def record(self, root: Path, seconds: Iterable[int], *, seed: int, size: int) -> None:
+        """Let a recorder record."""
+        make.record(root, "front", seconds, seed=seed, size=size)
 
     def begin_again(self) -> None:
         """Let `a` have only what its own recorder wrote, and nobody know anything."""
         shutil.rmtree(self.base / "a", ignore_errors=True)
         for path in self.base.glob("ledger.db*"):
             path.unlink()
-        make.record(self.a, "front", [0, self._end], seed=1, size=3000)
+        self.record(self.a, [0, self._end], seed=1, size=3000)
         self.own = {str(path.relative_to(self.a)): digest(path) for path in recordings(self.a)}
         self.config.write_text(CONFIG)
 

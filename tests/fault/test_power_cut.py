@@ -7,7 +7,7 @@ another one that survives: then it must not have claimed anything too early.
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,12 +39,16 @@ class Machine:
         self.config.write_text(make.config_text("a", "b", head=make.CONFIG.replace('"ledger.db"', f'"{ledger}"')))
         self._image = ext4(base / "image", 64 * 2**20)
         end = 10 * SEGMENTS
-        make.record(self.b, "front", range(5, end, 10), seed=2, size=SIZE)
+        self.record(self.b, range(5, end, 10), seed=2, size=SIZE)
         self.theirs = {str(path.relative_to(self.b)): digest(path) for path in recordings(self.b)}
         with self.on():
-            make.record(self.a, "front", [0, end - 10], seed=1, size=3000)
+            self.record(self.a, [0, end - 10], seed=1, size=3000)
             self.own = {str(path.relative_to(self.a)): digest(path) for path in recordings(self.a)}
             os.sync()
+
+    def record(self, root: Path, seconds: Iterable[int], *, seed: int, size: int) -> None:
+        """Let a recorder record."""
+        make.record(root, "front", seconds, seed=seed, size=size)
 
     @contextmanager
     def on(self) -> Iterator[None]:

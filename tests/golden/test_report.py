@@ -5,6 +5,7 @@ The golden files are documentation too. After a change on purpose: UPDATE_GOLDEN
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from backfill.gaps import Coverage
 from backfill.report import views
+from backfill.report.grid import Grid, Kind
+from backfill.report.refused import refusals
 from backfill.report.timeline import timeline
 from backfill.report.views import PLAIN, Signs
 from schema.spans import HOUR, SECOND, Span
@@ -86,6 +89,20 @@ FRONT = {
     "nvr-b": Coverage(own=[span(30, 2100), span(2400, 3600)]),
 }
 WINDOW = span(0, 3600)
+LONG = [
+    replace(gap, server=f"{gap.server}.recorders.example", camera=f"front_garage_{way}_entrance")
+    for gap in GAPS
+    for way in ("north", "south")
+]
+LONG_COVERAGE = Coverage(own=[span(0, 600), span(2400, 3600)])
+LONG_LINES = [
+    timeline(server, camera, LONG_COVERAGE, LONG, WINDOW)
+    for server, camera in sorted({(gap.server, gap.camera) for gap in LONG})
+]
+PIECES = [
+    replace(GAPS[2], span=span(start, start + 10), reason=f"{Refusal.SOURCE_AWAY} (storage b is away {start})")
+    for start in range(1800, 2100, 10)
+]
 LINES = [timeline(server, "front", coverage, GAPS, WINDOW) for server, coverage in FRONT.items()]
 
 
@@ -113,6 +130,14 @@ REFUSED = Refused(
     path="2026-11-22/12/front/30.00.mp4",
     why=Refusal.SOURCE_DAMAGED,
     detail="chunk 3 differs",
+    size=2_345_678,
+)
+AWAY = replace(
+    REFUSED,
+    server="nvr-b",
+    peer="nvr-a",
+    why=Refusal.SOURCE_AWAY,
+    detail="storage nvr-a/main is away: /srv/nvr-a/recordings does not exist",
 )
 LANDED = Landed(task=TASK, path=TASK.path, storage_id=1, digest=b"\0" * 16, size=2_345_678, sent=2_345_678)
 
@@ -121,13 +146,17 @@ CASES: dict[str, RenderableType] = {
     "timelines-plain": views.timelines(LINES, 80, PLAIN),
     "timelines-narrow": views.timelines(LINES, 40, PLAIN),
     "totals": views.totals(LINES),
+    "names-that-are-long": Group(
+        views.timelines(LONG_LINES, 80, Signs()), Text(), views.totals(LONG_LINES), Text(), views.gaps(LONG, WINDOW)
+    ),
+    "gaps-refused-as-one": views.gaps([*GAPS[:2], *PIECES, *GAPS[3:]], WINDOW),
     "gaps": views.gaps(GAPS, WINDOW),
     "gaps-over-midnight": views.gaps(GAPS[:1], Span(WINDOW.start, WINDOW.end + 24 * HOUR)),
     "gaps-none": views.gaps([], WINDOW),
     "gaps-many": views.gaps(GAPS * 3, WINDOW, rows=2),
     "outages": views.outages([OUTAGE, RUNNING], WINDOW),
-    "refusals": views.refusals([REFUSED]),
-    "plan": views.plan("nvr-a", Plan(tasks=(TASK,), refused=(REFUSED,))),
+    "refusals": refusals([REFUSED, replace(REFUSED, path="2026-11-22/12/front/31.00.mp4"), AWAY]),
+    "plan": views.plan("nvr-a", Plan(tasks=(TASK, replace(TASK, new=0)), refused=(REFUSED,))),
     "plan-nothing": views.plan("nvr-a", Plan()),
     "result": Group(
         views.result("nvr-a", FillResult(landed=(LANDED,), refused=(REFUSED,), sent=2_345_678, seconds=2.0)),
@@ -184,3 +213,22 @@ def test_an_operator_never_reads_100_percent_when_something_is_missing() -> None
 def test_markup_in_names_is_shown_and_not_obeyed() -> None:
     odd = Gap(server="a", camera="[red]x[/red]", span=span(0, 10), state=GapState.FILLABLE, peer="b")
     assert "[red]x[/red]" in text_of(Group(views.gaps([odd], WINDOW), Text()))
+
+
+@pytest.mark.parametrize("width", range(8, 120, 7))
+def test_no_name_loses_a_letter_however_narrow_the_terminal(width: int) -> None:
+    grid = Grid([("server", Kind.NAME), ("camera", Kind.NAME), ("length", Kind.AMOUNT), ("to", Kind.TEXT)])
+    grid.add("recorder-of-the-north", "front_garage_north", "3 h", "2026-11-22/12/front_garage_north/24.50.mp4")
+    text = text_of(grid, width)
+    letters = "".join(text.split())
+    for word in ("recorder-of-the-north", "front_garage_north", "2026-11-22/12/front_garage_north/24.50.mp4"):
+        assert word in letters, text
+    assert all(len(line) <= width for line in text.splitlines())
+    if width > 45:
+        assert "front_garage_north" in text.split()
+
+
+def test_a_column_without_a_word_is_left_out() -> None:
+    grid = Grid([("server", Kind.NAME), ("lost", Kind.AMOUNT), ("own", Kind.AMOUNT)])
+    grid.add("a", "-", "1 h")
+    assert text_of(grid) == "server  own\n───────────\na       1 h\n"

@@ -5,6 +5,7 @@ What must hold: stdout holds results and nothing else, an error is one sentence 
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def test_from_gaps_to_filled(cli: Cli, two: Path) -> None:
         ("b", "lost", 30.0),
     }
     planned = cli("fill", "--dry-run", "--json")
-    assert planned.returncode == 1
+    assert planned.returncode == 0, "nothing is refused"
     assert not list((two / "a").rglob("*.part"))
     filled = cli("fill", "--json")
     assert filled.returncode == 0
@@ -73,7 +74,7 @@ def test_from_gaps_to_filled(cli: Cli, two: Path) -> None:
 def test_lost_time_alone_keeps_the_exit_status_at_one_and_since_leaves_it_out(cli: Cli, two: Path) -> None:
     cli("fill")
     assert cli("gaps").returncode == 1
-    assert cli("gaps", "--since", "2026-11-22T12:05:00Z").returncode == 0
+    assert cli("gaps", "--since", "2026-11-22T12:05:00Z", "--until", "2026-11-22T12:10:00Z").returncode == 0
 
 
 def test_coverage_lists_own_and_filled_spans(cli: Cli, two: Path) -> None:
@@ -90,7 +91,11 @@ def test_coverage_lists_own_and_filled_spans(cli: Cli, two: Path) -> None:
 
 def test_status_needs_no_scan_and_tells_what_is_open(cli: Cli, two: Path) -> None:
     unseen = cli("status", "--json")
-    assert decoded(unseen, documents.StatusDocument).notes == ["a/main was never scanned", "b/main was never scanned"]
+    assert decoded(unseen, documents.StatusDocument).notes == [
+        "No recordings are known yet: no storage was ever scanned. Run 'recorder-sync scan'.",
+        "a/main was never scanned",
+        "b/main was never scanned",
+    ]
     cli("scan")
     status = cli("status", "--json")
     assert status.returncode == 1
@@ -130,6 +135,14 @@ def test_results_go_to_stdout_and_nothing_else(cli: Cli, two: Path) -> None:
     assert "\x1b" not in done.stdout
     assert "scanning" not in done.stdout
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
+
+
+def test_without_a_terminal_json_is_one_line_and_stderr_is_silent(cli: Cli, two: Path) -> None:
+    for command in (["scan"], ["gaps"], ["fill", "--dry-run"], ["fill"], ["verify"], ["status"]):
+        done = cli(*command, "--json")
+        assert done.stdout.count("\n") == 1, command
+        assert json.loads(done.stdout)
+        assert done.stderr == "", command
 
 
 def test_verify_finds_rot_in_the_recorders_own_file_and_does_not_touch_it(cli: Cli, two: Path) -> None:
@@ -198,11 +211,14 @@ def test_without_a_configuration_it_says_how_to_get_one(cli: Cli) -> None:
     ("arguments", "code", "said"),
     [
         (("gaps", "--since", "yesteryear"), 2, "'yesteryear' is not a time"),
+        (("gaps", "--since", "2036-11-22"), 2, "2036-11-22 is in the future"),
+        (("gaps", "--since", "1h", "--until", "2h"), 2, "1h is not before 2h"),
         (("gaps", "--camera", "frnt"), 4, "known: front"),
         (("gaps", "--server", "c"), 4, "known: a, b"),
         (("fill", "--server", "c"), 4, "known: a, b"),
         (("fill", "--bandwidth", "fast"), 2, "'fast' is not a rate"),
         (("verify", "--rate", "0 MB/s"), 2, "is not a rate"),
+        (("verify", "--rate", "-3 MB/s"), 2, "'-3 MB/s' is not a rate"),
         (("gaps", "--colour"), 2, "No such option"),
     ],
 )
@@ -227,6 +243,35 @@ def test_init_recognises_both_servers_and_what_it_writes_works(cli: Cli, two: Pa
     assert cli("init", "a", "b", "--force").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("nvr-📹", "nvr"),
+        ("Überwachung", "Uberwachung"),
+        ("own", "server-1"),
+        ("监控", "server-1"),
+        ('nvr "q" \x7f', "nvr-q"),
+        ("x" * 200, "x" * 48),
+    ],
+)
+def test_init_makes_a_valid_name_of_any_folder(folder: str, name: str, cli: Cli, tmp_path: Path) -> None:
+    make.record(tmp_path / folder, "front", make.tens(0, 60))
+    done = cli("init", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["servers"][0]["server"] == name
+    text = (tmp_path / "recorder-sync.toml").read_text(encoding="utf-8")
+    assert "# [servers.storages.frigate]" in text
+    assert cli("scan").returncode == 0
+
+
+def test_init_refuses_what_no_configuration_can_hold(cli: Cli, tmp_path: Path) -> None:
+    make.record(tmp_path / os.fsdecode(b"nvr-\xff"), "front", make.tens(0, 60))
+    done = cli("init", os.fsdecode(b"nvr-\xff"))
+    assert done.returncode == 6 and "not UTF-8" in done.stderr
+    done = cli("init", "a", "--zone", "Europe/Berln")
+    assert done.returncode == 2 and "did you mean 'Europe/Berlin'" in done.stderr
+
+
 def test_init_says_when_there_is_nothing_to_recognise(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert cli("init", "empty").returncode == 6
@@ -235,6 +280,35 @@ def test_init_says_when_there_is_nothing_to_recognise(cli: Cli, tmp_path: Path) 
     done = cli("init", "odd")
     assert done.returncode == 5
     assert not (tmp_path / "recorder-sync.toml").exists()
+
+
+def test_init_refuses_one_folder_twice(cli: Cli, two: Path) -> None:
+    (two / "again").symlink_to("a")
+    for second in ("a", "./a", "again"):
+        done = cli("init", "a", second, "-c", "other.toml")
+        assert done.returncode == 2
+        assert "the same folder twice" in done.stderr
+
+
+def test_a_database_that_is_not_supported_is_said(cli: Cli, two: Path) -> None:
+    config = two / "recorder-sync.toml"
+    config.write_text(config.read_text().replace('"ledger.db"', '"mysql://db/ledger"'))
+    done = cli("gaps")
+    assert done.returncode == 42
+    assert "only a file (SQLite) and postgresql+psycopg:// are supported" in done.stderr
+
+
+def test_a_killed_fill_is_told_from_one_that_runs_by_what_came_after(cli: Cli, two: Path) -> None:
+    from schema.ledger import Ledger
+
+    cli("scan")
+    with Ledger.open(f"sqlite:///{two}/ledger.db") as ledger, ledger.writing() as connection:
+        ledger.history.fill_began(connection, "a", make.T0)
+    assert "was killed or is running" in cli("status").stdout
+    cli("fill")
+    said = cli("status").stdout
+    assert "was killed" in said
+    assert "is running" not in said
 
 
 def test_a_storage_that_is_away_does_not_hide_the_others(cli: Cli, two: Path) -> None:
@@ -249,12 +323,40 @@ def test_a_storage_that_is_away_does_not_hide_the_others(cli: Cli, two: Path) ->
     assert filled.returncode == 10
     refusals = decoded(filled, documents.FillsDocument).fills[0].refusals
     assert {one.why for one in refusals} == {"source-away"}
+    assert decoded(cli("status", "--json"), documents.StatusDocument).refusals == len(refusals)
+    assert f"{len(refusals)} segments could not be brought over" in cli("status").stdout
     (two / "elsewhere").rename(two / "b")
+    back = decoded(cli("gaps", "--json"), documents.GapsDocument)
+    assert {gap.state for gap in back.gaps} == {"fillable", "lost"}, "what refused it is over"
+    assert back.refusals == []
     assert cli("fill").returncode == 0
     outages = decoded(cli("gaps", "--json"), documents.GapsDocument).outages
     assert [(one.server, one.cause, one.end is None) for one in outages if one.cause == "storage away"] == [
         ("b", "storage away", False)
     ]
+
+
+def test_the_error_of_a_storage_is_said_once(cli: Cli, two: Path) -> None:
+    cli("scan")
+    identity = next((two / "b").rglob("identity.json"))
+    identity.write_text(identity.read_text().replace('"storage": "', '"storage": "0'))
+    for command in (["gaps"], ["fill"], ["fill", "--server", "b"]):
+        done = cli(*command)
+        assert done.returncode == 11
+        assert (done.stdout + done.stderr).count("error:") == 1
+    refusals = decoded(cli("gaps", "--json"), documents.GapsDocument).refusals
+    assert {one.why for one in refusals} == {"source-swapped"}
+    assert not list((two / "a").rglob(make.frigate_path("front", make.T0 + 70 * 1_000_000)))
+
+
+def test_what_the_reserve_refuses_comes_with_figures_and_advice(cli: Cli, two: Path) -> None:
+    config = two / "recorder-sync.toml"
+    config.write_text(config.read_text().replace('reserve = "1 MB"', 'reserve = "900 TB"'))
+    [refused, *_] = decoded(cli("fill", "--json"), documents.FillsDocument).fills[0].refusals
+    assert refused.size > 0
+    assert re.search(r"/a/recordings: [\d.]+ [MGT]B free, 900\.0 TB in reserve, [\d.]+ kB needed", refused.reason)
+    said = " ".join(cli("gaps").stdout.split())
+    assert "lower fill.reserve" in said
 
 
 def test_ctrl_c_stops_a_fill_and_the_next_continues(two: Path, cli: Cli) -> None:
@@ -275,6 +377,46 @@ def test_ctrl_c_stops_a_fill_and_the_next_continues(two: Path, cli: Cli) -> None
     assert "stopped on request" in out
     assert cli("fill").returncode == 0
     assert {gap.state for gap in decoded(cli("gaps", "--json"), documents.GapsDocument).gaps} == {"filled", "lost"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gaps", "--html", "taken/r.html"),
+        ("gaps", "--svg", "nowhere/r.svg"),
+        ("status", "--html", "taken/r.html"),
+        ("verify", "--export", "taken"),
+        ("init", "a", "b", "-c", "taken/x.toml"),
+    ],
+)
+def test_output_that_cannot_be_written_is_an_error_of_its_own(cli: Cli, two: Path, arguments: tuple[str, ...]) -> None:
+    (two / "taken").write_text("")
+    done = cli(*arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (8, False)
+    assert arguments[-1] in done.stderr
+    assert "cannot be written: " in done.stderr
+
+
+def test_a_full_disk_behind_stdout_is_an_error_too(two: Path) -> None:
+    command = f"{sys.executable} -m recorder_sync gaps > /dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=two, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (8, False)
+    assert "the standard output cannot be written: No space left on device" in done.stderr
+
+
+def test_a_defect_never_looks_like_gaps(two: Path) -> None:
+    program = """
+import sys
+from recorder_sync.cli import gaps, main
+def broken(*_, **__): raise LookupError("oh")
+gaps.run_gaps = broken
+sys.argv = ["recorder-sync", "gaps"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=two, capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert "LookupError: oh" in done.stderr
+    assert "please report" in done.stderr
 
 
 def test_a_reader_that_leaves_early_is_no_error(two: Path) -> None:

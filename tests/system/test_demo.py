@@ -3,7 +3,9 @@
 What must hold: all that somebody recorded comes back, the loss is said, every filled file is the peer's bit for bit.
 """
 
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,8 +60,24 @@ def test_an_unknown_layout_and_a_used_folder_are_refused(cli: Cli, tmp_path: Pat
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "something").write_text("")
     done = cli("demo", "--keep", "used")
-    assert done.returncode == 7
-    assert "exists already" in done.stderr
+    assert done.returncode == 2
+    assert "exists already; name a new folder" in done.stderr
+    assert "--force" not in done.stderr
+    (tmp_path / "file").write_text("")
+    assert cli("demo", "--keep", "file").returncode == 2
+    assert cli("demo", "--keep", "file/below").returncode == 8
+
+
+def test_ctrl_c_in_the_demo_says_what_is_left(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recorder_sync", "demo"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    process.stderr.readline()  # it has begun to tell its story
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The demo was stopped; nothing is left of it." in said
 
 
 def test_counting_pictures_is_right_about_what_was_lost() -> None:

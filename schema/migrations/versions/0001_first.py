@@ -28,7 +28,7 @@ def upgrade() -> None:
         "storages",
         sa.Column("id", _row_id, nullable=False),
         sa.Column("server_id", _row_id, nullable=False),
-        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
         sa.Column("identity", sa.String(36), nullable=False, server_default=""),
         sa.Column("rules", sa.String(32), nullable=False, server_default=""),
         sa.Column("longest_us", sa.BigInteger, nullable=False, server_default=sa.text("0")),
@@ -56,6 +56,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("storage_id", "path", name="uq_folders_storage_id_path"),
     )
     op.create_table(
+        "oddities",
+        sa.Column("storage_id", _row_id, nullable=False),
+        sa.Column("path", sa.String(4096), nullable=False),
+        sa.Column("kind", sa.SmallInteger, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("example", sa.String(4096), nullable=False),
+        sa.Column("reason", sa.String(1024), nullable=False),
+        sa.PrimaryKeyConstraint("storage_id", "path", "kind", name="pk_oddities"),
+        sa.ForeignKeyConstraint(["storage_id"], ["storages.id"], name="fk_oddities_storage_id_storages"),
+    )
+    op.create_table(
         "segments",
         sa.Column("id", _row_id, nullable=False),
         sa.Column("storage_id", _row_id, nullable=False),
@@ -81,6 +92,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("folder_id", "name", name="uq_segments_folder_id_name"),
     )
     op.create_index("ix_segments_storage_id_camera_id_start_us", "segments", ["storage_id", "camera_id", "start_us"])
+    op.create_index(
+        "ix_segments_open",
+        "segments",
+        ["storage_id"],
+        sqlite_where=sa.text("state = 1"),
+        postgresql_where=sa.text("state = 1"),
+    )
     op.create_table(
         "manifests",
         sa.Column("segment_id", _row_id, nullable=False),
@@ -107,13 +125,16 @@ def upgrade() -> None:
         "outages",
         sa.Column("id", _row_id, nullable=False),
         sa.Column("server_id", _row_id, nullable=False),
+        sa.Column("storage_id", _row_id),
         sa.Column("camera_id", _row_id),
         sa.Column("cause", sa.String(32), nullable=False),
         sa.Column("start_us", sa.BigInteger, nullable=False),
         sa.Column("end_us", sa.BigInteger),
         sa.Column("evidence", sa.String(1024), nullable=False),
+        sa.Column("checksum", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_outages"),
         sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name="fk_outages_server_id_servers"),
+        sa.ForeignKeyConstraint(["storage_id"], ["storages.id"], name="fk_outages_storage_id_storages"),
         sa.ForeignKeyConstraint(["camera_id"], ["cameras.id"], name="fk_outages_camera_id_cameras"),
     )
     op.create_index("ix_outages_server_id_start_us", "outages", ["server_id", "start_us"])
@@ -126,6 +147,7 @@ def upgrade() -> None:
         sa.Column("landed", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("bytes", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("stopped", sa.String(1024), nullable=False, server_default=""),
+        sa.Column("checksum", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_fills"),
         sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name="fk_fills_server_id_servers"),
     )
@@ -140,7 +162,9 @@ def upgrade() -> None:
         sa.Column("end_us", sa.BigInteger, nullable=False),
         sa.Column("why", sa.String(32), nullable=False),
         sa.Column("detail", sa.String(1024), nullable=False, server_default=""),
+        sa.Column("size", sa.BigInteger, nullable=False, server_default=sa.text("0")),
         sa.Column("at_us", sa.BigInteger, nullable=False),
+        sa.Column("checksum", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_refusals"),
         sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name="fk_refusals_server_id_servers"),
         sa.ForeignKeyConstraint(["camera_id"], ["cameras.id"], name="fk_refusals_camera_id_cameras"),

@@ -235,3 +235,19 @@ def test_a_transport_stream_cannot_say_that_it_was_closed_but_that_it_was_cut(tm
     for size in range(len(whole) - 187, len(whole)):
         assert "cut short" in look(tmp_path, whole[:size]).problem
     assert "garbage" in look(tmp_path, whole[:-188] + b"\0" * 188).problem
+
+
+def test_a_long_last_fragment_that_was_cut_off_at_its_boundary_is_missed(tmp_path: Path) -> None:
+    header = FTYP + box(b"moov", mvhd(24_900) + trak() + mvex(1))
+    whole = header + fragment(Run(0, 100)) + fragment(Run(10_000, 100))
+    assert "cut short: its fragments end 4.9 s before" in look(tmp_path, whole).problem
+    assert look(tmp_path, whole + fragment(Run(20_000, 49))).closed
+
+
+def test_a_header_is_not_believed_where_no_fragment_tells_its_time(tmp_path: Path) -> None:
+    header = FTYP + box(b"moov", mvhd(24_900) + trak() + mvex(1))
+    foreign = header + fragment(Run(0, 100, track=9), pictures=900)
+    found = look(tmp_path, foreign)
+    assert (found.closed, found.plays) == (False, False)
+    indexed = look(tmp_path, foreign + box(b"mfra", b"\0" * 16))
+    assert (indexed.closed, indexed.duration) == (True, 24_900_000)

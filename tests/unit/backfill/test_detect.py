@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from backfill.detect import Detected, detect
+from backfill.sampling import sample
 from schema.errors import LayoutUnknown, NothingToDetect
 from schema.spans import DAY, SECOND
 from tests.make import T0, frigate_path, mp4, put, unpack, utc
@@ -93,6 +94,58 @@ def test_a_camera_may_lie_many_folders_deep(tmp_path: Path) -> None:
     assert (found.root, found.cameras) == (str(tmp_path), ("site/gate/front", "site/gate/yard"))
 
 
+def many(root: Path, name: Namer, camera: str, count: int) -> None:
+    for number in range(count):
+        path = root / name(camera, T0 + number * 60 * SECOND)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_a_camera_with_very_many_files_hides_no_other(tmp_path: Path) -> None:
+    many(tmp_path, MEDIAMTX, "front", 50)
+    many(tmp_path, MEDIAMTX, "yard", 3100)
+    assert detect(str(tmp_path), "UTC").cameras == ("front", "yard")
+
+
+def test_a_site_with_very_many_files_is_not_the_root(tmp_path: Path) -> None:
+    many(tmp_path, MEDIAMTX, "site1/front", 40)
+    many(tmp_path, MEDIAMTX, "site2/front", 3100)
+    for stray in ("zz.mp4", "site2/export.mp4"):
+        (tmp_path / stray).touch()
+    found = detect(str(tmp_path), "UTC")
+    assert (found.root, found.cameras) == (str(tmp_path), ("site1/front", "site2/front"))
+
+
+def test_a_camera_called_like_a_usual_place_is_not_the_root(tmp_path: Path) -> None:
+    for camera in ("media/front", "media/yard", "gate"):
+        many(tmp_path, MEDIAMTX, camera, 30)
+    assert detect(str(tmp_path), "UTC").cameras == ("gate", "media/front", "media/yard")
+
+
+@pytest.mark.parametrize("name", [frigate_path, named("{camera}/%Y-%m-%d/%H-%M-%S.mp4")], ids=["frigate", "motioneye"])
+def test_every_camera_of_many_days_is_seen(name: Namer, tmp_path: Path) -> None:
+    cameras = [f"cam-{number}" for number in range(12)]
+    for hour in range(0, 24 * 20, 3):
+        for camera in cameras:
+            path = tmp_path / name(camera, T0 - hour * 3600 * SECOND)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert detect(str(tmp_path), "UTC").cameras == tuple(sorted(cameras))
+
+
+def test_a_million_other_files_are_not_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many(tmp_path, MEDIAMTX, "front", 5)
+    for folder in range(30):
+        below = tmp_path / f"zz-thumbs/{folder}"
+        below.mkdir(parents=True)
+        for number in range(40):
+            (below / f"{number}.jpg").touch()
+    monkeypatch.setattr("backfill.sampling._LOOKS", 300)
+    found = sample(str(tmp_path))
+    assert len(found.files) == 5
+    assert found.looks <= 310
+
+
 def test_the_samples_are_recognised(tmp_path: Path) -> None:
     frigate = detect(str(unpack("frigate_two_nvrs", tmp_path) / "nvr-a"), "Europe/Berlin")
     assert (frigate.layout, frigate.cameras, frigate.zone, frigate.files) == ("frigate", ("front", "yard"), "UTC", 9)
@@ -113,7 +166,10 @@ BERLIN = named("{camera}/%Y-%m-%d_%H-%M-%S-{f}.mp4", "Europe/Berlin")
         ("UTC", "Etc/UTC", "Etc/UTC", ""),
         ("Asia/Tokyo", "Europe/Berlin", "Etc/GMT-9", "names are +9 h from UTC"),
         ("America/New_York", "Europe/Berlin", "Etc/GMT+5", "names are -5 h from UTC"),
-        ("Asia/Kolkata", "Europe/Berlin", "UTC", "names are +5.5 h from UTC"),
+        ("Asia/Kolkata", "Europe/Berlin", "Asia/Kolkata", "names fit Asia/Kolkata: check it"),
+        ("Asia/Kathmandu", "UTC", "Asia/Kathmandu", "names fit Asia/Kathmandu: check it"),
+        ("Australia/Adelaide", "UTC", "Australia/Adelaide", "names fit Australia/Adelaide"),
+        ("America/St_Johns", "UTC", "America/St_Johns", "names fit America/St_Johns: check it"),
         ("UTC", "Europe/London", "Europe/London", "names fit Europe/London and UTC alike"),
     ],
 )
@@ -132,6 +188,37 @@ def test_names_from_both_sides_of_a_clock_change_are_of_one_zone(summer: int, wi
         put(tmp_path, BERLIN("front", start), mp4(10), start + 10 * SECOND)
     found = detect(str(tmp_path), "Europe/Berlin")
     assert (found.zone, found.notes) == ("Europe/Berlin", ())
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ("America/New_York", "names fit America/New_York"),
+        ("Australia/Adelaide", "names fit Australia/Adelaide"),
+        ("Pacific/Chatham", "names fit Pacific/Chatham"),
+    ],
+)
+def test_names_from_both_sides_of_a_clock_change_tell_a_foreign_place(names: str, note: str, tmp_path: Path) -> None:
+    for number in range(24):
+        start = T0 - number * 15 * DAY
+        put(tmp_path, named("{camera}/%Y-%m-%d_%H-%M-%S-{f}.mp4", names)("front", start), mp4(10), start + 10 * SECOND)
+    found = detect(str(tmp_path), "Asia/Tokyo")
+    assert found.zone == names and found.notes[0].startswith(note)
+
+
+def test_a_clock_that_is_wrong_in_no_zones_way_is_said(tmp_path: Path) -> None:
+    found = detect(str(fill(tmp_path, MEDIAMTX, late=5 * 3600 + 900)), "Europe/Berlin")
+    assert found.zone == "Europe/Berlin"
+    assert found.notes[0].startswith("names are -5.25 h from UTC, as in no zone")
+
+
+def test_the_zone_that_the_operator_names_is_taken_and_what_speaks_against_it_said(tmp_path: Path) -> None:
+    fill(tmp_path, named("{camera}/%Y-%m-%d_%H-%M-%S-{f}.mp4", "Asia/Tokyo"))
+    right, wrong = (detect(str(tmp_path), "UTC", zone) for zone in ("Asia/Tokyo", "Asia/Kolkata"))
+    assert (right.zone, right.notes) == ("Asia/Tokyo", ())
+    assert wrong.zone == "Asia/Kolkata" and "check it" in wrong.notes[0]
+    frigate = fill(tmp_path / "other", frigate_path)
+    assert detect(str(frigate), "UTC", "Asia/Tokyo").zone == "UTC", "names that are UTC have no other zone"
 
 
 def test_a_mover_that_is_seconds_late_does_not_change_the_zone(tmp_path: Path) -> None:

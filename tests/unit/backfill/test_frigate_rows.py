@@ -281,3 +281,16 @@ def test_a_database_that_stays_locked_is_said_and_made_up_for_later(
         said = after_fill(bench.ledger, bench.site, "nvr-a", [])
     assert len(said) == 1 and "database is locked" in said[0]
     assert len(rows(busy)) == 9
+
+
+def test_of_a_peer_with_several_storages_the_database_that_knows_a_segment_is_asked(
+    samples: Path, tmp_path: Path, cli: Cli
+) -> None:
+    change(samples / "nvr-b/frigate.db", "UPDATE recordings SET motion = 7")
+    shutil.copy(samples / "nvr-b/frigate.db", tmp_path / "empty.db")
+    change(tmp_path / "empty.db", "DELETE FROM recordings")
+    (tmp_path / "other").mkdir()
+    first = '[servers.storages.frigate]\ndatabase = "empty.db"'
+    config(tmp_path, peer=f'name = "disk1"\n{first}\n[[servers.storages]]\nroot = "other"\nlayout = "frigate"\n{PEER}')
+    assert f"{FILLED} rows added" in fill(cli)
+    assert len([row for row in rows(samples / "nvr-a/frigate.db", "motion") if row == (7,)]) == FILLED

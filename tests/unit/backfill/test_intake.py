@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanReport
+from backfill.scanned import ScanReport
 from schema.spans import SECOND
 from schema.values import Mark, Segment, State
 from tests import make

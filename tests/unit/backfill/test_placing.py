@@ -186,7 +186,7 @@ def test_the_side_takes_what_no_tree_can_name(benches: Benches) -> None:
     with benches(config) as bench:
         assert placed(bench, segment(MEDIAMTX_PATH, "front")) == ("s0", FRIGATE_PATH)
         deep = "site/front/2026-11-22_12-00-00-000000.mp4"
-        assert placed(bench, segment(deep, "site/front")) == ("s1.from-b-s0", deep)
+        assert placed(bench, segment(deep, "site/front")) == ("s1 from b/s0", deep)
 
 
 def test_a_server_that_takes_nothing_says_so(benches: Benches) -> None:

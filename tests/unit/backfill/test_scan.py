@@ -6,11 +6,14 @@ never looks like one whose recordings were deleted.
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanReport
+from backfill import scan as scanning
+from backfill.scan import scan as scan_storage
+from backfill.scanned import ScanOptions, ScanReport
 from schema.errors import StorageAway, StorageEmptied, StorageSwapped
 from schema.spans import SECOND
 from schema.values import Segment, State
@@ -279,8 +282,6 @@ def test_a_scan_that_breaks_off_leaves_what_is_true_and_the_next_one_completes(
     def stop(report: ScanReport) -> None:
         raise Broken
 
-    from backfill.scan import scan as scan_storage
-
     with pytest.raises(Broken):
         scan_storage(one.ledger, one.site.of("a")[0], now=one.clock, progress=stop)
     there = {str(file.relative_to(one.root("a"))) for file in one.root("a").rglob("*.mp4")}
@@ -303,3 +304,71 @@ def test_segments_in_the_future_cover_nothing_that_is_settled(pair: make.Bench) 
     pair.now = make.T0 + 1000 * SECOND
     pair.scan()
     assert [gap for gap in pair.states("a") if gap[0] == "fillable"] == []
+
+
+def test_an_event_costs_its_folder_and_not_the_storage(one: make.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    make.record(one.root("a"), "front", [60])
+    make.record(one.root("a"), "yard", [60])
+    folder = path(0).rpartition("/")[0]
+    asked: list[set[str]] = []
+    real = type(one.ledger.segments).folders
+
+    def folders(*arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[arg-type]
+        asked.append(set(found))
+        return found
+
+    monkeypatch.setattr(type(one.ledger.segments), "folders", folders)
+    report = scan(one, only=frozenset({folder}))
+    assert asked[0] == {folder}
+    assert (report.folders, report.listed, report.added) == (1, 1, 1)
+    assert held(one) == [(0, 70)]
+    assert held(one, "yard") == [(0, 60)]
+
+
+def test_an_event_after_a_change_of_the_rules_does_not_pass_for_the_scan_that_they_need(one: make.Bench) -> None:
+    changed = replace(one.site.of("a")[0], cameras={"front": "entrance", "yard": "garden"})
+    folder = path(0).rpartition("/")[0]
+    scan_storage(one.ledger, changed, now=one.clock, options=ScanOptions(only=frozenset({folder})))
+    scan_storage(one.ledger, changed, now=one.clock)
+    assert held(one, "entrance") == held(one, "garden") == [(0, 60)]
+
+
+def test_a_folder_that_vanished_below_one_with_an_event_is_followed(one: make.Bench) -> None:
+    shutil.rmtree(one.root("a") / "2026-11-22/12/yard")
+    report = scan(one, only=frozenset({"2026-11-22/12"}))
+    assert report.deleted + report.retired == 6
+    assert held(one) == [(0, 60)]
+
+
+def test_a_zone_too_far_in_the_west_is_doubted_although_every_name_is_of_the_future(tmp_path: Path) -> None:
+    with make.bench(tmp_path, make.config_text("a", layout="mediamtx", more='zone = "UTC"')) as bench:
+        for number in range(20):
+            start = bench.now - (number + 3) * 60 * SECOND
+            name = make.mediamtx_path("front", start + 19_800 * SECOND)  # Asia/Kolkata
+            make.put(bench.root("a"), name, make.mp4(60), start + 60 * SECOND)
+        (report,) = bench.scan()
+        assert len(report.quarantined) == 20
+        assert ["earlier than their names say" in note for note in report.notes] == [True]
+
+
+def test_damaged_rows_go_in_the_transaction_that_brings_what_replaces_them(
+    pair: make.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan that is killed between two batches must not leave a storage with fewer rows than it has files."""
+    for camera in ("front", "yard", "gate"):
+        make.record(pair.root("a"), camera, make.tens(0, 50), seed=1)
+    pair.scan()
+    with pair.ledger.writing() as connection:
+        connection.exec_driver_sql("UPDATE segments SET size = size + 1")
+    monkeypatch.setattr("backfill.scan._BATCH", 1)
+    rows: list[int] = []
+
+    def count(_: object) -> None:
+        with pair.ledger.reading() as connection:
+            rows.append(connection.exec_driver_sql("SELECT count(*) FROM segments").scalar_one())
+
+    storage = pair.site.storages[0]
+    report = scanning.scan(pair.ledger, storage, now=pair.clock, options=ScanOptions(full=True), progress=count)
+    assert report.repaired == 15
+    assert len(rows) > 3 and set(rows) == {15}

@@ -81,7 +81,10 @@ ROWS = [
     ("a stream being written", FRIGATE, file(STREAM), 5, "open 0..10: not closed yet"),
     ("a stream with a newer one", FRIGATE, file(STREAM, following=10), 5, "sealed 0..10"),
     ("a stream ends at its last write", FRIGATE, file(STREAM, end=12), 3600, "sealed 0..12"),
-    ("a copied stream has lost its end", FRIGATE, file(STREAM, end=41), 3600, "quarantined 0..0: nothing tells"),
+    ("a stream of an hour", FRIGATE, file(STREAM, end=3601), 3600, "sealed 0..3601"),
+    ("a stream of an hour, with a newer one", FRIGATE, file(STREAM, end=3601, following=3601), 5, "sealed 0..3601"),
+    ("a copied stream has lost its end", FRIGATE, file(STREAM, end=4501), 3600, "quarantined 0..0: nothing tells"),
+    ("copied before an hour", FRIGATE, file(STREAM, end=41, following=10), 60, "quarantined 0..0: nothing tells"),
     ("a stream cut in a packet", FRIGATE, file(CUT_STREAM), 3600, "quarantined 0..5: cut short"),
     ("a format we do not know", FRIGATE, file(ENCRYPTED), 3600, "quarantined 0..10: no container we know"),
     # Lies.
@@ -92,10 +95,17 @@ ROWS = [
     ("the same, being written", FRIGATE, file(claims(2**80)), 1, "open 0..10: written to just now"),
     # A recorder that names late and writes in place (motion): its last write less its length is the truth.
     ("starts before its name", MOTION, file(claims(12)), 3600, "sealed -2..10"),
+    ("the key frame before was long ago", MOTION, file(claims(25)), 3600, "sealed -15..10"),
+    ("written out a moment later", MOTION, file(end=12), 3600, "sealed 2..12"),
+    ("copied within minutes", MOTION, file(claims(60), end=600), 3600, "sealed 0..60"),
+    ("written out late", MOTION, file(end=13), 3600, "sealed 0..10"),
+    ("its times were restored", MOTION, file(claims(60), end=30), 3600, "sealed 0..60"),
     ("copied: the name is all there is", MOTION, file(end=86_400), 3600, "sealed 0..10"),
     ("no length, but an end", MOTION, file(STREAM, end=50), 3600, "sealed 0..50"),
     ("neither length nor end", MOTION, file(STREAM, end=86_400), 3600, "quarantined 0..0: nothing tells"),
-    ("the last write is the end", SHINOBI, file(claims(880), end=900), 3600, "sealed 0..900"),
+    ("the last write is the end", SHINOBI, file(claims(897), end=900), 3600, "sealed 0..900"),
+    ("copied within minutes, its length known", SHINOBI, file(claims(60), end=600), 3600, "sealed 0..60"),
+    ("copied before it ends", SHINOBI, file(claims(880), end=600), 3600, "sealed 0..880"),
     # Names that say it all (Kerberos), content that is encrypted.
     ("renamed and at rest", KERBEROS, file(), 2, "sealed 0..30", LONG),
     ("renamed, being encrypted in place", KERBEROS, file(GROWING), 3, "open 0..30: not whole yet", LONG),
@@ -156,6 +166,25 @@ def test_where_nothing_tells_which_hour_it_was_the_time_is_marked_uncertain(digi
     found = judge(named(local(digits), local=True), Look(5000, copied, WHOLE), FRIGATE, BERLIN, copied + HOUR)
     assert (found.state, found.marks) == (SEALED, Mark.UNCERTAIN)
     assert "daylight saving" in found.reason
+
+
+@pytest.mark.parametrize("hour", [0, 1])
+def test_a_stream_of_the_repeated_hour_is_placed_by_its_last_write_if_the_next_one_follows(hour: int) -> None:
+    first = local("2026-10-25 00:30")
+    start = first + hour * HOUR
+    look = Look(5000, start + 60 * SECOND, STREAM, next_start=first + 60 * SECOND)
+    minutes = replace(FRIGATE, segment=MINUTE)
+    found = judge(named(local("2026-10-25 02:30"), local=True), look, minutes, BERLIN, start + HOUR)
+    assert found == Verdict(SEALED, start, start + 60 * SECOND)
+
+
+@pytest.mark.parametrize("following", [None, HOUR])
+def test_a_stream_of_the_repeated_hour_that_may_be_an_hour_long_stays_uncertain(following: int | None) -> None:
+    start = local("2026-10-25 00:30")
+    look = Look(5000, start + HOUR, STREAM, next_start=None if following is None else start + following)
+    minutes = replace(FRIGATE, segment=MINUTE)
+    found = judge(named(local("2026-10-25 02:30"), local=True), look, minutes, BERLIN, start + 5 * HOUR)
+    assert found.marks == Mark.UNCERTAIN
 
 
 def test_an_unclosed_file_of_the_repeated_hour_is_both() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from backfill.scan import ScanOptions, scan
+from backfill.scan import scan
+from backfill.scanned import ScanOptions
 from backfill.storage import Storage
 from backfill.watch import Watch
 from schema.spans import HOUR, SECOND
@@ -32,11 +33,11 @@ class Watched:
         self.asked: list[Asked] = []
         self.said: list[str] = []
         self.changed = asyncio.Condition()
-        self.open = False
+        self.open: frozenset[str] = frozenset()
         self._watch = Watch(bench.site.of("a")[:1], self._look, rescan=rescan, polling=polling, said=self.said.append)
         self.task: asyncio.Task[None] | None = None
 
-    async def _look(self, storage: Storage, folders: frozenset[str] | None) -> bool:
+    async def _look(self, storage: Storage, folders: frozenset[str] | None) -> frozenset[str]:
         if Path(storage.root).is_dir():
             options = ScanOptions(only=folders)
             await asyncio.to_thread(scan, self.bench.ledger, storage, now=self.bench.clock, options=options)
@@ -178,10 +179,10 @@ def test_a_folder_with_something_open_is_looked_at_again_when_it_can_be_sealed(
     monkeypatch.setattr("backfill.watch.REST", SECOND // 10)
 
     async def steps(watched: Watched) -> None:
-        watched.open = True
+        watched.open = frozenset({HOUR_FOLDER})
         make.record(pair.root("a"), "front", [10])
         await watched.until(lambda: watched.asked.count(("a", frozenset({HOUR_FOLDER}))) >= 2)
-        watched.open = False
+        watched.open = frozenset()
 
     make.record(pair.root("a"), "front", [0])
     run(steps, pair)
@@ -268,3 +269,63 @@ def test_without_the_kernels_events_folders_are_listed_instead(
         await watched.until(knows(pair, 10))
 
     run(steps, pair)
+
+
+def test_an_open_file_costs_looks_at_its_own_folder_alone_and_ever_fewer(
+    pair: make.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a live recorder something is always open: that must not mean to scan without end (invariant 9)."""
+    monkeypatch.setattr("backfill.watch.REST", SECOND // 100)
+    monkeypatch.setattr("backfill.watch._GATHER_SECONDS", 0.02)
+    make.record(pair.root("a"), "front", [0])
+    make.record(pair.root("a"), "yard", [0])
+    at: list[float] = []
+
+    async def steps(watched: Watched) -> None:
+        for looks in range(2, 7):
+            await watched.until(lambda looks=looks: len(watched.asked) >= looks)  # type: ignore[misc]
+            at.append(asyncio.get_running_loop().time())
+        assert watched.asked[:6] == [("a", None)] + [("a", frozenset({HOUR_FOLDER}))] * 5
+        assert at[-1] - at[-2] > 2 * (at[1] - at[0]), "each time it is waited longer"
+        before = len(watched.asked)
+        make.record(pair.root("a"), "front", [10])
+        await watched.until(lambda: len(watched.asked) > before and knows(pair, 10)())
+        watched.open = frozenset()
+
+    async def main() -> None:
+        watched = Watched(pair)
+        watched.open = frozenset({HOUR_FOLDER})
+        async with watched:
+            await steps(watched)
+
+    asyncio.run(main())
+
+
+def test_a_storage_that_cannot_be_watched_is_rescanned_and_tried_again(
+    pair: make.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes back after all the kernel's watches were taken by others, and they are given back later."""
+    root = pair.root("a")
+    make.record(root, "front", [0])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    async def steps(watched: Watched) -> None:
+        root.rename(root.with_name("unplugged"))
+        await watched.until(lambda: len(watched.said) == 1)
+        with monkeypatch.context() as full:
+            full.setattr("watchdog.observers.inotify.InotifyObserver.schedule", refuse)
+            make.record(root, "front", [0])
+            await watched.until(lambda: len(watched.said) == 2)
+            looks = len(watched.asked)
+            await watched.until(lambda: len(watched.asked) >= looks + 2)
+            assert "cannot be watched (No space left on device)" in watched.said[1]
+            assert len(watched.said) == 2, "said once"
+        await watched.until(lambda: len(watched.said) == 3)
+        assert watched.said[2] == "a/main is back"
+        looks = len(watched.asked)
+        make.record(root, "front", [10])
+        await watched.until(lambda: any(folders == {HOUR_FOLDER} for _, folders in watched.asked[looks:]))
+
+    run(steps, pair, rescan=SECOND * 3 // 2)

@@ -19,6 +19,7 @@ from schema.errors import (
     LedgerForeign,
     LedgerNewer,
     LedgerNotDurable,
+    LedgerReplaced,
     LedgerUnreachable,
     OperatorError,
 )
@@ -220,3 +221,25 @@ def test_a_window_query_does_not_read_the_archive(file: Path) -> None:
     plan = [str(row[3]) for row in rows]
     assert any("SEARCH segments USING INDEX ix_segments_storage_id_camera_id_start_us" in step for step in plan), plan
     assert not any("SCAN segments" in step for step in plan), plan
+
+
+def test_a_path_is_taken_to_the_letter(tmp_path: Path) -> None:
+    folder = tmp_path / "what?now#1 %20"
+    folder.mkdir()
+    with Ledger.open(str(folder / "l.db")) as ledger:
+        assert ledger.address == str(folder / "l.db")
+        ledger.storage_id("a", "main")
+    assert (folder / "l.db").exists()
+    assert set_aside(str(folder / "l.db")) == folder / "l.db.damaged-1"
+
+
+def test_a_ledger_that_was_set_aside_is_not_written_to(file: Path) -> None:
+    """A watch that runs on while the ledger is rebuilt would fill a file that nobody reads."""
+    with Ledger.open(f"sqlite:///{file}") as watching:
+        aside = set_aside(f"sqlite:///{file}")
+        with pytest.raises(LedgerReplaced):
+            watching.storage_id("a", "main")
+        with Ledger.open(f"sqlite:///{file}") as fresh, pytest.raises(LedgerReplaced):
+            assert fresh.storage_id("a", "main")
+            watching.storage_id("a", "main")
+    assert aside is not None and aside.exists()

@@ -1,0 +1,56 @@
+"""Configurations that parse but would mix up what belongs to whom are refused, with the place."""
+
+from pathlib import Path
+
+import pytest
+
+from schema.errors import ConfigInvalid
+from schema.settings import Settings, parse
+
+SITE = """
+{head}
+[[servers]]
+name = "a"
+[[servers.storages]]
+root = "a/recordings"
+layout = "frigate"
+{more}
+[[servers]]
+name = "b"
+[[servers.storages]]
+root = "b/recordings"
+layout = "frigate"
+{most}
+"""
+
+
+def read(head: str = "", more: str = "", most: str = "") -> Settings:
+    return parse(SITE.format(head=head, more=more, most=most).encode(), Path("/srv/site?/recorder-sync.toml"))
+
+
+@pytest.mark.parametrize("folder", ["a/recordings/x", "a/recordings", "b/recordings/x", "b/recordings/.recorder-sync"])
+@pytest.mark.parametrize("key", ["state", "side"])
+def test_notes_and_side_stores_do_not_lie_in_a_root(key: str, folder: str) -> None:
+    with pytest.raises(ConfigInvalid, match=rf"'a': storage 'main': {key} .* lie in one another"):
+        read(more=f'{key} = "{folder}"')
+
+
+def test_the_folder_that_recorders_ignore_may_lie_in_its_own_root() -> None:
+    assert read(more='state = "a/recordings/.recorder-sync"').servers
+
+
+def test_two_storages_do_not_share_their_notes() -> None:
+    with pytest.raises(
+        ConfigInvalid, match=r"'b': storage 'main': another storage has the state /srv/site./notes, too"
+    ):
+        read(more='state = "notes"', most='state = "notes"')
+
+
+def test_the_ledger_does_not_lie_in_a_root() -> None:
+    with pytest.raises(ConfigInvalid, match=r"ledger /srv/site./a/recordings/l.db lies in root"):
+        read('ledger = "a/recordings/l.db"')
+
+
+def test_the_ledger_is_the_file_that_is_named() -> None:
+    assert read('ledger = "l.db"').ledger == "/srv/site?/l.db"
+    assert read('ledger = "postgresql+psycopg://u@h/n"').ledger == "postgresql+psycopg://u@h/n"
