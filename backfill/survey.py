@@ -159,7 +159,8 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str) -> Plan:
             continue
         wanted = plan_rules.widen(merge([*spans, *hoped]), _blur(site.peers(server), site), _blur([server], site))
         chosen = plan_rules.choose(wanted, _sources(ledger, site, camera, server, wanted), spans)
-        brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
+        doubtful = [source.segment.span for source, gain in chosen if not gain]
+        brought = _brought(ledger, site, camera, server, doubtful) if _fetched_before(here, doubtful) else ()
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
                 continue  # it is here and counted as such, or it was deleted here
@@ -208,6 +209,12 @@ _Traits = tuple[str | None, int, int, int]
 def _traits_of(peer: str | None, segment: Segment) -> _Traits:
     """Return what a segment of `peer` and the copy of it have in common, whatever the copy is called."""
     return peer, segment.start, segment.end, segment.size
+
+
+def _fetched_before(here: Coverage, spans: Iterable[Span]) -> bool:
+    """Tell whether an earlier fill brought anything that overlaps `spans`: mostly none did, and none need be sought."""
+    fetched = merge(span for kept in (here.filled, here.undone) for spans in kept.values() for span in spans)
+    return any(clip(fetched, span) for span in spans)
 
 
 def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[Span]) -> set[_Traits]:
