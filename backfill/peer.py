@@ -6,7 +6,7 @@ Rule: a `Peer` never changes anything on its side, and what it returns is exactl
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -39,8 +39,8 @@ class Peer(Protocol):
         """The server's name."""
         ...
 
-    def segments(self, storage: Storage, camera: str, window: Span) -> list[Segment]:
-        """Return the sealed segments of `camera` on one of its storages that overlap `window`, by start.
+    def segments(self, storage: Storage, wanted: Mapping[str, Sequence[Span]]) -> dict[str, list[Segment]]:
+        """Return by camera the sealed segments on one of its storages that overlap the spans `wanted` of it, by start.
 
         Raises PeerUnreachable and the other errors of a link.
         """
@@ -87,10 +87,10 @@ class FolderPeer:
         """The server's name."""
         return self._name
 
-    def segments(self, storage: Storage, camera: str, window: Span) -> list[Segment]:
-        """Return what the ledger has of `camera` around `window`."""
+    def segments(self, storage: Storage, wanted: Mapping[str, Sequence[Span]]) -> dict[str, list[Segment]]:
+        """Return what the ledger has of the cameras around the spans."""
         with self._ledger.reading() as connection:
-            return self._ledger.segments.window(connection, storage.id, camera, window)
+            return self._ledger.segments.around(connection, storage.id, wanted)
 
     def manifest(self, segment: Segment) -> Manifest:
         """Return the files of `segment` with the digests the ledger has of them."""

@@ -12,17 +12,14 @@ from backfill import plan as plan_rules
 from backfill.clocks import Offset
 from backfill.gaps import Coverage, Rules
 from backfill.known import Read, coverage_of, outages_of, read_until, refusing_of
+from backfill.offers import NEARBY, offers
 from backfill.peer import Peer
 from backfill.placing import only_reads, place
 from backfill.settling import settle
 from backfill.site import Site
-from backfill.storage import Storage
 from schema.ledger import Ledger
-from schema.spans import MINUTE, Span, clip, merge
-from schema.values import Gap, Mark, Outage, Plan, Refusal, Refused, Segment, Task
-
-_NEARBY = 10 * MINUTE
-"""Gaps this close share one query for sources."""
+from schema.spans import Span, clip, merge
+from schema.values import Gap, Outage, Plan, Refusal, Refused, Segment, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,18 +159,23 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     refused: list[Refused] = []
     served: list[Gap] = []
     useless = _useless(ledger, server)
+    wanted: dict[str, list[Span]] = {}
+    open_spans: dict[str, list[Span]] = {}
+    before, after = _blur(site.peers(server), site) + doubt, _blur([server], site) + doubt
     for camera, by_server in found.coverage.items():
         here, others = _sides(site, by_server, server, offsets)
         rules = _rules(site, server, here, found.question, found.read)
         spans = gap_rules.fillable(mine.get(camera, ()))
         served += [gap for gap in mine.get(camera, ()) if clip(spans, gap.span)]
         hoped = gap_rules.hoped(here, others, rules, _concerning(found.outages, server, camera))
-        if not spans and not hoped:
-            continue
-        before, after = _blur(site.peers(server), site) + doubt, _blur([server], site) + doubt
-        wanted = plan_rules.widen(merge([*spans, *hoped]), before, after)
-        chosen = plan_rules.choose(wanted, _sources(peers, site, camera, server, wanted, offsets), spans)
-        brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
+        if spans or hoped:
+            open_spans[camera] = spans
+            wanted[camera] = plan_rules.widen(merge([*spans, *hoped]), before, after)
+    for camera, offered in offers(peers, site, server, wanted, offsets).items():
+        chosen = plan_rules.choose(wanted[camera], offered, open_spans[camera])
+        here = found.coverage[camera].get(server, Coverage())
+        doubtful = [source.segment.span for source, gain in chosen if not gain]
+        brought = _brought(ledger, site, camera, server, doubtful) if _fetched_before(here, doubtful) else ()
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
                 continue  # it is here and counted as such, or it was deleted here
@@ -188,49 +190,18 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     return Plan(tasks=tuple(ordered), refused=tuple(refused), gaps=tuple(served))
 
 
-def _sources(
-    peers: Mapping[str, Peer],
-    site: Site,
-    camera: str,
-    server: str,
-    spans: list[Span],
-    offsets: Mapping[str, Offset],
-) -> list[plan_rules.Source]:
-    """Return what the peers' own recorders wrote of `camera` that overlaps `spans`."""
-    sources: list[plan_rules.Source] = []
-    for name in site.peers(server):
-        if name not in peers:
-            continue
-        shift = clocks.between(offsets, server, name)
-        for storage in site.of(name):
-            if storage.origin is None:  # in a side store everything came from somewhere else
-                for window in plan_rules.windows(spans, _NEARBY):
-                    sources += _offered(peers[name], storage, camera, window, shift)
-    return sources
-
-
-def _offered(peer: Peer, storage: Storage, camera: str, window: Span, shift: int) -> list[plan_rules.Source]:
-    """Return what the recorder of one storage of `peer` wrote in `window` of our clock, its times moved by `shift`."""
-    traits = storage.layout.traits
-    reach = Span(window.start - shift - traits.late, window.end - shift + traits.late)
-    # Whether a file is the first after a start, and so named late, only its neighbours tell: ask for them too. One that
-    # lies even farther away is not missed: a file that nothing joins is trusted less, and at worst fetched needlessly.
-    beyond = traits.segment + traits.joint
-    found = peer.segments(storage, camera, Span(reach.start - beyond, reach.end + beyond))
-    # Filled itself, or of uncertain time: never offered (docs/design, invariant 4).
-    own = [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
-    offered = plan_rules.offer(
-        peer.name, own, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
-    )
-    return [source.on_our_clock(shift) for source in offered if source.segment.span.overlaps(reach)]
-
-
 _Traits = tuple[str | None, int, int, int]
 
 
 def _traits_of(peer: str | None, segment: Segment) -> _Traits:
     """Return what a segment of `peer` and the copy of it have in common, whatever the copy is called."""
     return peer, segment.start, segment.end, segment.size
+
+
+def _fetched_before(here: Coverage, spans: Iterable[Span]) -> bool:
+    """Tell whether an earlier fill brought anything that overlaps `spans`: mostly none did, and none need be sought."""
+    fetched = merge(span for kept in (here.filled, here.undone) for spans in kept.values() for span in spans)
+    return any(clip(fetched, span) for span in spans)
 
 
 def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[Span]) -> set[_Traits]:
@@ -244,7 +215,7 @@ def _brought(ledger: Ledger, site: Site, camera: str, server: str, spans: list[S
         return {
             _traits_of(one.origin, one)
             for storage in site.of(server)
-            for window in plan_rules.windows(spans, _NEARBY)
+            for window in plan_rules.windows(spans, NEARBY)
             for one in (
                 *ledger.segments.window(connection, storage.id, camera, window),
                 *ledger.segments.buried(connection, storage.id, camera, window),

@@ -142,7 +142,11 @@ HASH_LOOP_HALF = Peer(
 COPY = (FILL, RSYNC, RSYNC_FSYNC, RCLONE, CP, PLAIN_LOOP, HASH_LOOP)
 """For many bytes."""
 READBACK = (FILL_READBACK,)
+COPY_MANY = tuple(peer for peer in COPY if peer is not PLAIN_LOOP)
+"""The same for many small files, where the loop that does not even hash says nothing more."""
 SEARCH = (FILL, FILL_PROCESS, RSYNC, RSYNC_FSYNC, RCLONE, CP_UPDATE, HASH_LOOP)
+COLD = (FILL, RSYNC, RCLONE, HASH_LOOP)
+"""With cold folders each run takes long to set up: only those that the targets speak of."""
 """For few bytes in a large archive; the loop is told where they are."""
 RESUME = (FILL, RSYNC, RSYNC_APPEND, RCLONE, CP, HASH_LOOP_HALF)
 

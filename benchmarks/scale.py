@@ -54,6 +54,7 @@ def measure_ledger(folder: Path, wanted: int, length: int) -> dict[str, Any]:
     hole = range(each // 2 // per_hour * per_hour, each // 2 // per_hour * per_hour + per_hour)
     with Ledger.open(settings.ledger) as ledger:
         site = build_site(settings, ledger)
+        now = START * SECOND + (each + per_hour) * length * SECOND
         taken, seconds = 0, 0.0
         for storage in site.storages:
             lacking = hole if storage.server == DESTINATION else range(0)
@@ -63,10 +64,11 @@ def measure_ledger(folder: Path, wanted: int, length: int) -> dict[str, Any]:
                     ledger.segments.apply(connection, storage.id, batch)
                 seconds += time.perf_counter() - began
                 taken += sum(len(change.added) for change in batch)
+            ledger.note_storage(storage.id, scanned_us=now)
         return {
             "segments": taken,
             "intake": taken / seconds,
-            **_look(ledger, site, START * SECOND + (each + per_hour) * length * SECOND),
+            **_look(ledger, site, now),
         }
 
 
@@ -84,6 +86,8 @@ def _look(ledger: Ledger, site: Site, now: int) -> dict[str, Any]:
         plans.append(time.perf_counter() - surveyed)
         surveys.append(surveyed - began)
         tasks = len(planned.tasks)
+    if not tasks:
+        raise RuntimeError("nothing was planned, so its time says nothing")
     return {"first_survey": first, "survey": median(surveys), "plan": median(plans), "tasks": tasks}
 
 

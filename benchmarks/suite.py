@@ -8,7 +8,7 @@ from benchmarks.cases import Task, compare, half_there
 from benchmarks.data import Shape
 from benchmarks.document import Case, Figure
 from benchmarks.pair import Pair
-from benchmarks.peers import COPY, FILL, FILL_PROCESS, READBACK, RESUME, SEARCH, Peer
+from benchmarks.peers import COLD, COPY, COPY_MANY, FILL, FILL_PROCESS, READBACK, RESUME, SEARCH, Peer
 from benchmarks.sizes import Sizes
 
 MINUTE = 60
@@ -38,7 +38,7 @@ class Suite:
             self._copies("large", shape, _files(shape), (*COPY, *READBACK))
         if "small" in parts:
             shape = self._sizes.small
-            self._copies("small", shape, _files(shape), COPY)
+            self._copies("small", shape, _files(shape), COPY_MANY)
         if "hour" in parts or "scan" in parts:
             self._archive(scan="scan" in parts, hour="hour" in parts)
         if "resume" in parts:
@@ -78,7 +78,7 @@ class Suite:
         """Do it again as on a recorder, whose memory is full of video: whoever walks the archive reads it from disk."""
         title = "the same, and the archive's folders are not in memory"
         if measure.can_drop_caches():
-            self._compare(pair, Task(name="hour-cold", title=title, peers=SEARCH, seconds=40, cold=True))
+            self._compare(pair, Task(name="hour-cold", title=title, peers=COLD, seconds=30, cold=True))
         else:
             self.absent.append("hour-cold: only root can make the system forget what it has read")
 

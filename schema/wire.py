@@ -167,8 +167,22 @@ class SegmentMessage(Message, frozen=True):
     digest: Digest | None = None
 
 
+Windows = Annotated[list[tuple[Moment, Moment]], msgspec.Meta(max_length=10_000)]
+
+
+class SegmentsAsked(Message, frozen=True):
+    """Which segments of a storage are asked for: by camera, those that overlap any of its windows.
+
+    `after`: camera and path of the last one that was told, for what follows it.
+    """
+
+    storage: StorageName
+    wanted: Annotated[dict[Camera, Windows], msgspec.Meta(max_length=10_000)]
+    after: tuple[Camera, Path] | None = None
+
+
 class SegmentsPage(Message, frozen=True):
-    """Segments of one camera on one storage that overlap a window, by start and path. `more`: ask from the last on."""
+    """Segments by camera, start and path. `more`: ask from the last on."""
 
     segments: Annotated[list[SegmentMessage], msgspec.Meta(max_length=SEGMENTS_AT_ONCE)]
     more: bool

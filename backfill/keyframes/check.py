@@ -160,7 +160,7 @@ class _Looking:
         asked = Span(window.start - beyond, window.end + beyond)
         own = [
             one
-            for one in self._side.peer.segments(storage, camera, asked)
+            for one in self._side.peer.segments(storage, {camera: [asked]})[camera]
             if one.origin is None and not one.marks & Mark.UNCERTAIN
         ]
         offered = plan_rules.offer(

@@ -30,6 +30,7 @@ from schema.wire import (
     Outages,
     Pulse,
     SegmentMessage,
+    SegmentsAsked,
     SegmentsPage,
 )
 
@@ -129,25 +130,27 @@ class Answers:
         ]
         return Outages(outages=told[-OUTAGES_AT_ONCE:])
 
-    def segments(self, storage: str, camera: str, window: Span, after: str) -> SegmentsPage:
-        """Return the sealed segments of a camera that overlap `window`, behind the path `after`, by start and path.
-
-        Raises UnknownName.
-        """
-        one = self._storage(storage)
+    def segments(self, asked: SegmentsAsked) -> SegmentsPage:
+        """Return the sealed segments that are asked for, by camera, start and path. Raises UnknownName."""
+        one = self._storage(asked.storage)
+        page: list[Segment] = []
         with self._ledger.reading() as connection:
-            if camera not in self._ledger.names.all_cameras(connection):
-                return SegmentsPage(segments=[], more=False)
-            found = self._ledger.segments.window(connection, one.id, camera, window)
-        found = sorted(
-            (segment for segment in found if segment.origin is None and not segment.marks & Mark.UNCERTAIN),
-            key=lambda segment: (segment.start, segment.path),
-        )
-        begin = next((at + 1 for at, segment in enumerate(found) if segment.path == after), 0) if after else 0
-        page = found[begin : begin + SEGMENTS_AT_ONCE]
-        for segment in page:
+            known = set(self._ledger.names.all_cameras(connection))
+            for camera in sorted(asked.wanted.keys() & known):
+                if asked.after is not None and camera < asked.after[0]:
+                    continue
+                spans = [Span(*window) for window in asked.wanted[camera]]
+                found = self._ledger.segments.around(connection, one.id, {camera: spans})[camera]
+                paths = [segment.path for segment in found]
+                if asked.after is not None and camera == asked.after[0] and asked.after[1] in paths:
+                    found = found[paths.index(asked.after[1]) + 1 :]
+                page += [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
+                if len(page) > SEGMENTS_AT_ONCE:
+                    break
+        told = page[:SEGMENTS_AT_ONCE]
+        for segment in told:
             self._remember(segment)
-        return SegmentsPage(segments=[_told(segment) for segment in page], more=len(found) > begin + len(page))
+        return SegmentsPage(segments=[_told(segment) for segment in told], more=len(page) > len(told))
 
     def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
         """Return what a segment consists of now.

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -39,15 +39,17 @@ from schema.wire import (
     Problem,
     Pulse,
     SegmentMessage,
+    SegmentsAsked,
     SegmentsPage,
     read,
+    written,
 )
 
 TRIES = 4
 _PAUSE = 0.25
 """Seconds before the second try; doubled with each, and scattered, so that two that were cut do not meet again."""
-_SEGMENTS_AT_MOST = 200_000
-"""Segments of one camera in one window: more than a year of ten-second segments in a few hours would be."""
+_PAGES_AT_MOST = 2000
+"""Of segments in one plan: ten million of them."""
 _SOURCE_ERRORS = {kind.__name__: kind for kind in (SourceGone, SourceChanged, SourceDamaged, SourceUnreadable)}
 _M = TypeVar("_M", bound=Message)
 Asked = Mapping[str, object]
@@ -146,19 +148,20 @@ class LinkClient:
         """Ask for the outages it recorded. Raises the errors of a link."""
         return self._ask(Outages, "outages", {})
 
-    def segments(self, storage: str, camera: str, window: Span) -> list[SegmentMessage]:
-        """Ask for the segments of a camera around `window`. Raises the errors of a link."""
-        found: list[SegmentMessage] = []
-        after = ""
-        while True:
-            asked = {"storage": storage, "camera": camera, "start": window.start, "end": window.end, "after": after}
-            page = self._ask(SegmentsPage, "segments", asked)
-            found += page.segments
+    def segments(self, storage: str, wanted: Mapping[str, Sequence[Span]]) -> Iterator[SegmentMessage]:
+        """Ask for the segments of cameras around spans. Raises the errors of a link."""
+        windows = {camera: [(span.start, span.end) for span in spans] for camera, spans in wanted.items()}
+        asked = SegmentsAsked(storage=storage, wanted=windows)
+        for _ in range(_PAGES_AT_MOST):
+            page = self._ask(SegmentsPage, "segments", {}, body=written(asked))
+            yield from page.segments
             if not page.more:
-                return found
-            if not page.segments or page.segments[-1].path == after or len(found) > _SEGMENTS_AT_MOST:
-                raise PeerInvalid(self.server, f"its list of {camera} has no end")
-            after = page.segments[-1].path
+                return
+            last = page.segments[-1] if page.segments else None
+            if last is None or (last.camera, last.path) == asked.after or last.camera not in windows:
+                break
+            asked = SegmentsAsked(storage=storage, wanted=windows, after=(last.camera, last.path))
+        raise PeerInvalid(self.server, f"its list of segments of {storage} has no end")
 
     def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
         """Ask what a segment consists of. Raises the source's errors and those of a link."""
@@ -186,32 +189,33 @@ class LinkClient:
         """Wait before the next attempt."""
         time.sleep(_PAUSE * 2**attempt * (0.5 + random.random()))  # noqa: S311  scatters, hides nothing
 
-    def _ask(self, kind: type[_M], what: str, asked: Asked, *, tries: int = TRIES) -> _M:
+    def _ask(self, kind: type[_M], what: str, asked: Asked, *, tries: int = TRIES, body: bytes | None = None) -> _M:
         for attempt in range(tries):
             try:
                 with self.named():
-                    response = self._request(what, asked)
-                    body = response.read(MESSAGE_LIMIT + 1)
-                    if response.length and len(body) <= MESSAGE_LIMIT:
-                        raise http.client.IncompleteRead(body, response.length)
+                    response = self._request(what, asked, body)
+                    answer = response.read(MESSAGE_LIMIT + 1)
+                    if response.length and len(answer) <= MESSAGE_LIMIT:
+                        raise http.client.IncompleteRead(answer, response.length)
                     if response.status == 200:
                         if not response.isclosed():
                             self.drop()  # longer than anything true: what is left of it is not read
-                        return read(kind, body, self.server)
-                    self._refusal(response, body)
+                        return read(kind, answer, self.server)
+                    self._refusal(response, answer)
             except PeerUnreachable:
                 if attempt + 1 == tries:
                     raise
                 self.pause(attempt)
         raise PeerUnreachable(self.server, "it was not asked")
 
-    def _request(self, what: str, asked: Asked) -> Answer:
+    def _request(self, what: str, asked: Asked, body: bytes | None = None) -> Answer:
         """Send a request and return the beginning of the answer. A connection that had gone stale is made anew once."""
         target = f"/v1/{what}" + (f"?{urlencode(asked)}" if asked else "")
+        method = "GET" if body is None else "POST"
         connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is not None and connection.sock is not None:
             try:
-                connection.request("GET", target)
+                connection.request(method, target, body=body)
                 return connection.answer()
             except (OSError, http.client.HTTPException):
                 self.drop()
@@ -221,7 +225,7 @@ class LinkClient:
             self._open.add(connection)
         connection.connect()
         try:
-            connection.request("GET", target)
+            connection.request(method, target, body=body)
             return connection.answer()
         except ConnectionError:
             if connection.encrypted:

@@ -5,7 +5,7 @@ off is begun again where it was; a peer that only drips is given up.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from backfill.link.client import TRIES, Answer, Asked, LinkClient
@@ -14,7 +14,7 @@ from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import PeerInvalid, PeerUnreachable, SourceChanged, SourceDamaged, SourceGone, SourceUnreadable
 from schema.spans import Span
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment
-from schema.wire import FileMessage
+from schema.wire import FileMessage, SegmentMessage
 
 _SLOWEST = 8 * 1024
 """Bytes a second below which a peer is taken for one that only keeps us waiting."""
@@ -34,25 +34,13 @@ class LinkPeer:
         """The server's name."""
         return self._client.server
 
-    def segments(self, storage: Storage, camera: str, window: Span) -> list[Segment]:
-        """Return what the peer has of `camera` around `window`."""
-        return [
-            Segment(
-                storage_id=storage.id,
-                camera=told.camera,
-                path=told.path,
-                start=told.start,
-                end=told.end,
-                size=told.size,
-                mtime_ns=told.mtime_ns,
-                inode=0,
-                kind=Kind.FOLDER if told.folder else Kind.FILE,
-                marks=told.marks,
-                digest=None if told.digest is None else bytes.fromhex(told.digest),
-            )
-            for told in self._client.segments(storage.name, camera, window)
-            if told.camera == camera and told.start < told.end
-        ]
+    def segments(self, storage: Storage, wanted: Mapping[str, Sequence[Span]]) -> dict[str, list[Segment]]:
+        """Return what the peer has of the cameras around the spans; what was not asked for is not taken."""
+        found: dict[str, list[Segment]] = {camera: [] for camera in wanted}
+        for told in self._client.segments(storage.name, wanted):
+            if told.camera in found and told.start < told.end:
+                found[told.camera].append(_segment(told, storage.id))
+        return found
 
     def manifest(self, segment: Segment) -> Manifest:
         """Return what `segment` consists of there now."""
@@ -178,6 +166,22 @@ def _of(path: str) -> Iterator[None]:
         if error.details[0] == "the segment":
             raise type(error)(path, *error.details[1:]) from None
         raise
+
+
+def _segment(told: SegmentMessage, storage_id: int) -> Segment:
+    return Segment(
+        storage_id=storage_id,
+        camera=told.camera,
+        path=told.path,
+        start=told.start,
+        end=told.end,
+        size=told.size,
+        mtime_ns=told.mtime_ns,
+        inode=0,
+        kind=Kind.FOLDER if told.folder else Kind.FILE,
+        marks=told.marks,
+        digest=None if told.digest is None else bytes.fromhex(told.digest),
+    )
 
 
 def _file(told: FileMessage) -> ManifestFile:

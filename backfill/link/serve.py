@@ -26,8 +26,7 @@ from backfill.link.pacing import share
 from backfill.link.trust import issuer_of
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import OperatorError, PeerRefused, SourceGone, SourceUnreadable, UsageInvalid
-from schema.spans import Span
-from schema.wire import Message, Problem, written
+from schema.wire import Message, Problem, SegmentsAsked, read, written
 
 BLOCK = 1024 * 1024
 _CONNECTIONS = 64
@@ -36,6 +35,8 @@ _STREAMS = 16
 _WAITS = 15.0
 """Seconds a connection may go without a whole request."""
 _THREADS = 8
+_ASKED_LIMIT = 4 * 2**20
+"""Bytes of the longest question."""
 _CHUNK = range(64 * 1024, 1024**3 + 1)
 
 PEER = web.AppKey("peer", str)
@@ -76,17 +77,17 @@ class LinkServer:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, which is chosen if 0 was asked for. Raises UsageInvalid if it cannot be had."""
-        app = web.Application(middlewares=[self._checked], client_max_size=4096)
+        app = web.Application(middlewares=[self._checked], client_max_size=_ASKED_LIMIT)
         for path, handler in (
             ("hello", self._hello),
             ("pulse", self._pulse),
             ("coverage", self._coverage),
             ("outages", self._outages),
-            ("segments", self._segments),
             ("manifest", self._manifest),
             ("data", self._data),
         ):
             app.router.add_get(f"/v1/{path}", handler)
+        app.router.add_post("/v1/segments", self._segments)  # a question as well, and longer than an address may be
         self._runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=75, handle_signals=False, shutdown_timeout=0.5
         )
@@ -155,10 +156,8 @@ class LinkServer:
         return _said(await self._thread(self._answers.outages))
 
     async def _segments(self, request: web.Request) -> web.Response:
-        query = request.query
-        window = Span(_number(query["start"], signed=True), _number(query["end"], signed=True))
-        asked = (query["storage"], query["camera"], window, query.get("after", ""))
-        return _said(await self._thread(self._answers.segments, *asked))
+        asked = read(SegmentsAsked, await request.read(), "that asks")
+        return _said(await self._thread(self._answers.segments, asked))
 
     async def _manifest(self, request: web.Request) -> web.Response:
         query = request.query

@@ -15,7 +15,7 @@ from backfill.settling import open_since
 from backfill.storage import Storage
 from backfill.watch import Watch
 from recorder_sync.alarms import kinds
-from recorder_sync.app import App
+from recorder_sync.app import App, Scanned
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence

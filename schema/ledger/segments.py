@@ -4,7 +4,7 @@ Rule: every change of a segment marks its bucket of coverage stale in the same t
 used; it is reported by id so that the scan replaces it from storage, which is the truth.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -227,6 +227,18 @@ class SegmentBook:
         }
         rows = connection.execute(_OVERLAPPING[state], asked)
         return [segment for row in rows if (segment := from_row(row)) is not None]
+
+    def around(
+        self, connection: Connection, storage_id: int, wanted: Mapping[str, Sequence[Span]]
+    ) -> dict[str, list[Segment]]:
+        """Return by camera the sealed segments that overlap the spans `wanted` of it, each once, by start and path."""
+        found: dict[str, list[Segment]] = {}
+        for camera, spans in wanted.items():
+            several = {
+                segment.id: segment for span in spans for segment in self.window(connection, storage_id, camera, span)
+            }
+            found[camera] = sorted(several.values(), key=lambda segment: (segment.start, segment.path))
+        return found
 
     def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
         """Return the segment at `path`, or None if there is none or its row is damaged."""

@@ -358,5 +358,5 @@ def test_no_message_of_the_wrong_shape_is_believed(kind: type[wire.Message], dat
 
 
 def test_a_window_that_no_calendar_has_finds_nothing(pair: Pair) -> None:
-    assert pair.client.segments("main", "front", Span(-(2**62), -(2**61))) == []
-    assert pair.client.segments("main", "nobody", Span(0, 2**62)) == []
+    assert list(pair.client.segments("main", {"front": [Span(-(2**62), -(2**61))]})) == []
+    assert list(pair.client.segments("main", {"nobody": [Span(0, 2**62)]})) == []
