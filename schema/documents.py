@@ -276,12 +276,28 @@ class DemoDocument(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
 
 
+class ServiceDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync service status --json`. `state` and `since` are in the service manager's own words."""
+
+    name: str
+    active: bool
+    enabled: bool | None
+    """Whether it starts with the machine; null if that is not known."""
+    state: str
+    status: str = ""
+    """What the service says of itself."""
+    pid: int | None = None
+    restarts: int = 0
+    since: str = ""
+
+
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "coverage": CoverageDocument,
     "demo": DemoDocument,
     "fill": FillsDocument,
     "gaps": GapsDocument,
     "scan": ScansDocument,
+    "service": ServiceDocument,
     "status": StatusDocument,
     "verify": VerifyDocument,
 }
