@@ -124,7 +124,7 @@ def test_where_systemd_does_not_run_that_is_said(
 
 
 def test_a_command_that_fails_is_quoted_with_what_it_said() -> None:
-    with pytest.raises(ServiceCommandFailed, match="sh -c .* failed: status 3: no bus"):
+    with pytest.raises(ServiceCommandFailed, match=r"sh -c .* failed: status 3: no bus"):
         systemd._run(["sh", "-c", "echo no bus >&2; exit 3"])
     with pytest.raises(ServiceCommandFailed, match="No such file"):
         systemd._run(["/nowhere/systemctl"])

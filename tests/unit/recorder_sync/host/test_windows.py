@@ -1,4 +1,4 @@
-"""The Windows service against a pywin32 that is played: what is asked of it, in which order, and what its errors become.
+"""The Windows service against a pywin32 that is played: what is asked of it in which order, what its errors become.
 
 This shows that the code says what pywin32's documentation asks for, not that Windows does what it says there.
 """
