@@ -11,7 +11,7 @@ from recorder_sync.cli.options import DEFAULT, Config, Json
 
 
 def pause(
-    reason: Annotated[str, typer.Argument(metavar="[REASON]", help="Why; shown with the status.")] = "",
+    reason: Annotated[str, typer.Argument(metavar="[REASON]", help="The reason; shown with the status.")] = "",
     config: Config = DEFAULT,
 ) -> None:
     """Let the service fill nothing until 'recorder-sync resume'. Recording, scanning and alarms go on.
