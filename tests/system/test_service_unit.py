@@ -1,8 +1,8 @@
 """The unit under a real systemd: the service starts, is heard, and can land copies and write nothing else.
 
 Why: a sandbox that makes a mount of each opened folder breaks every rename from staging to the recordings, with an
-error that no test without systemd ever sees. systemd runs here as the first process of namespaces of its own; the machine's
-own is not touched. Needs root, a systemd and a cgroup hierarchy that can be written.
+error that no test without systemd ever sees. systemd runs here as the first process of namespaces of its own; the
+machine's own is not touched. Needs root, a systemd and a cgroup hierarchy that can be written.
 """
 
 import dataclasses
