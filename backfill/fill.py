@@ -35,6 +35,11 @@ from schema.errors import (
     Interrupted,
     OperatorError,
     PathRefused,
+    PeerIncompatible,
+    PeerInvalid,
+    PeerRefused,
+    PeerUnreachable,
+    PeerUntrusted,
     PermissionMissing,
     ReserveReached,
     SourceChanged,
@@ -68,6 +73,9 @@ _REFUSALS: Mapping[type[OperatorError], Refusal] = {
     PathRefused: Refusal.PATH_REFUSED,
 }
 """Errors of one segment: it is left out with a reason and the fill goes on."""
+
+_AWAY = (PeerIncompatible, PeerInvalid, PeerRefused, PeerUnreachable, PeerUntrusted)
+"""Errors of a whole peer: what it was asked for waits for the next fill, and what others have is still fetched."""
 
 
 async def fill(
@@ -144,6 +152,8 @@ class _Run:
         self._under_way: set[Task] = set()
         self._full: dict[int, str] = {}
         """Storages whose disk turned out to be full, with the reason."""
+        self._away: dict[str, str] = {}
+        """Peers that cannot be had now, with the reason."""
         self._stopped = ""
         self._landed: list[Landed] = []
         self._refused: list[Refused] = []
@@ -155,7 +165,7 @@ class _Run:
             refused=tuple(self._refused),
             sent=sum(one.sent for one in self._landed),
             seconds=seconds,
-            stopped=self._stopped,
+            stopped=self._stopped or "; ".join(self._away.values()),
         )
 
     async def all(self, tasks: list[Task]) -> None:
@@ -188,6 +198,8 @@ class _Run:
                 self._stopped = self._stopped or "stopped on request"
             if self._stopped or landing.done():
                 return
+            if task.peer in self._away:
+                continue
             if task.storage_id in self._full:
                 self.refuse(refuse(task, Refusal.NO_SPACE, self._full[task.storage_id]))
                 continue
@@ -197,6 +209,9 @@ class _Run:
             except Interrupted:
                 self._stopped = self._stopped or "stopped on request"
                 return
+            except _AWAY as error:
+                self._away[task.peer] = str(error)
+                continue
             except tuple(_REFUSALS) as error:
                 if isinstance(error, DiskFull):
                     self._full[task.storage_id] = str(error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Generic, Protocol, TypeVar
 
-from schema.spans import Span, clip, intersect, longer_than, merge, subtract, total
+from schema.spans import Span, clip, intersect, longer_than, merge, moved, subtract, total
 from schema.values import Gap, GapState, Outage, Refusal
 
 
@@ -45,6 +45,18 @@ class Coverage:
                 origin: merge([*self.filled.get(origin, ()), *other.filled.get(origin, ())])
                 for origin in sorted({*self.filled, *other.filled})
             },
+        )
+
+    def shifted(self, us: int) -> "Coverage":
+        """Return this as a clock would name it that is `us` microseconds ahead of the one it was named by."""
+        if not us:
+            return self
+        return Coverage(
+            own=moved(self.own, us),
+            claimed=moved(self.claimed, us),
+            early=moved(self.early, us),
+            gone=moved(self.gone, us),
+            filled={origin: moved(spans, us) for origin, spans in self.filled.items()},
         )
 
     @property

@@ -7,7 +7,7 @@ readings, the one is chosen that loses nothing.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from schema.spans import HOUR, SECOND, Span, clip, merge, subtract
@@ -28,6 +28,22 @@ class Source:
     """By how much names of this recorder may otherwise be too early, microseconds."""
     deleted_at: int | None = None
     """When retention there will delete it, microseconds UTC; None if unknown."""
+    shift: int = 0
+    """By how much every time here is later than the segment's own, because the peer's clock is not ours."""
+
+    def on_our_clock(self, shift: int) -> "Source":
+        """Return this with its times moved by `shift` microseconds; the segment keeps its own, by which it is known."""
+        if not shift:
+            return self
+        deleted_at = None if self.deleted_at is None else self.deleted_at + shift
+        return replace(
+            self, start=self.start + shift, end=self.end + shift, deleted_at=deleted_at, shift=self.shift + shift
+        )
+
+    @property
+    def claims(self) -> Span:
+        """What its name and length say that it covers."""
+        return Span(self.segment.start + self.shift, self.segment.end + self.shift)
 
 
 def offer(
@@ -130,8 +146,8 @@ def choose(wanted: Sequence[Span], offered: Iterable[Source], gaps: Sequence[Spa
     may_hold = (
         source
         for source in everything
-        if clip(unsure, Span(source.start - source.early, source.segment.end + source.blur))
-        and clip(list(wanted), Span(source.start - source.early, source.segment.end))
+        if clip(unsure, Span(source.start - source.early, source.claims.end + source.blur))
+        and clip(list(wanted), Span(source.start - source.early, source.claims.end))
     )
     chosen = {_key(source): source for source in (*fewest, *may_hold)}
     return _with_gain([chosen[key] for key in sorted(chosen)], gaps)
@@ -188,7 +204,7 @@ _Key = tuple[int, int, str, int, str]
 
 def _key(source: Source) -> _Key:
     segment = source.segment
-    return segment.start, segment.end, source.peer, segment.storage_id, segment.path
+    return *source.claims, source.peer, segment.storage_id, segment.path
 
 
 def _better(one: Source, other: Source) -> bool:
@@ -200,7 +216,7 @@ def _with_gain(chosen: Sequence[Source], gaps: Sequence[Span]) -> list[tuple[Sou
     result = []
     first = cursor = 0
     for source in chosen:
-        start, end = max(source.segment.start, cursor), source.segment.end
+        start, end = max(source.claims.start, cursor), source.claims.end
         while first < len(gaps) and gaps[first].end <= start:
             first += 1
         at, gain = first, 0

@@ -6,9 +6,11 @@ Rule: nothing is decided here; this gathers what `outages`, `gaps` and `plan` wa
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from backfill import clocks
 from backfill import gaps as gap_rules
 from backfill import outages as outage_rules
 from backfill import plan as plan_rules
+from backfill.clocks import Offset
 from backfill.gaps import Coverage, Refusing, Rules
 from backfill.layouts import Traits
 from backfill.peer import Peer
@@ -37,6 +39,8 @@ class Question:
     until: int | None = None
     cameras: Collection[str] = ()
     servers: Collection[str] = ()
+    offsets: Mapping[str, Offset] = field(default_factory=dict)
+    """How far servers' clocks are ahead of one that they have in common; those without one are on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     found: list[Gap] = []
     for camera, by_server in coverage.items():
         for server in question.servers or site.servers:
-            here, peers = _sides(site, by_server, server)
+            here, peers = _sides(site, by_server, server, question.offsets)
             found += gap_rules.find(
                 server,
                 camera,
@@ -89,8 +93,11 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
     return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found)
 
 
-def _sides(site: Site, by_server: Mapping[str, Coverage], server: str) -> tuple[Coverage, dict[str, Coverage]]:
-    """Return what `server` holds of a camera, and what each of its peers holds."""
+def _sides(
+    site: Site, by_server: Mapping[str, Coverage], server: str, offsets: Mapping[str, Offset]
+) -> tuple[Coverage, dict[str, Coverage]]:
+    """Return what `server` holds of a camera, and what each of its peers holds, all on the clock of `server`."""
+    by_server = clocks.seen_from(server, by_server, offsets) if offsets else by_server
     peers = {name: by_server[name] for name in site.peers(server) if name in by_server}
     return by_server.get(server, Coverage()), peers
 
@@ -201,21 +208,23 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     `peers` are asked what they have around the gaps; one that does not answer has nothing to offer now. A gap of which
     nobody offers anything stays fillable.
     """
-    now = found.question.now
+    now, offsets = found.question.now, found.question.offsets
+    doubt = clocks.doubt(offsets, site.servers)
     mine = [gap for gap in found.gaps if gap.server == server]
     tasks: list[tuple[Task, int | None]] = []
     refused: list[Refused] = []
     served: list[Gap] = []
     for camera, by_server in found.coverage.items():
-        here, others = _sides(site, by_server, server)
+        here, others = _sides(site, by_server, server, offsets)
         rules = _rules(site, server, here, found.question)
         spans = gap_rules.fillable(gap for gap in mine if gap.camera == camera)
         served += [gap for gap in mine if gap.camera == camera and intersect([gap.span], spans)]
         hoped = gap_rules.hoped(here, others, rules, _concerning(found.outages, server, camera))
         if not spans and not hoped:
             continue
-        wanted = plan_rules.widen(merge([*spans, *hoped]), _blur(site.peers(server), site), _blur([server], site))
-        chosen = plan_rules.choose(wanted, _sources(peers, site, camera, server, wanted), spans)
+        before, after = _blur(site.peers(server), site) + doubt, _blur([server], site) + doubt
+        wanted = plan_rules.widen(merge([*spans, *hoped]), before, after)
+        chosen = plan_rules.choose(wanted, _sources(peers, site, camera, server, wanted, offsets), spans)
         brought = _brought(ledger, site, camera, server, [source.segment.span for source, gain in chosen if not gain])
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
@@ -230,24 +239,30 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
 
 
 def _sources(
-    peers: Mapping[str, Peer], site: Site, camera: str, server: str, spans: list[Span]
+    peers: Mapping[str, Peer],
+    site: Site,
+    camera: str,
+    server: str,
+    spans: list[Span],
+    offsets: Mapping[str, Offset],
 ) -> list[plan_rules.Source]:
     """Return what the peers' own recorders wrote of `camera` that overlaps `spans`."""
     sources: list[plan_rules.Source] = []
     for name in site.peers(server):
         if name not in peers:
             continue
+        shift = clocks.between(offsets, server, name)
         for storage in site.of(name):
             if storage.origin is None:  # in a side store everything came from somewhere else
                 for window in plan_rules.windows(spans, _NEARBY):
-                    sources += _offered(peers[name], storage, camera, window)
+                    sources += _offered(peers[name], storage, camera, window, shift)
     return sources
 
 
-def _offered(peer: Peer, storage: Storage, camera: str, window: Span) -> list[plan_rules.Source]:
-    """Return what the recorder of one storage of `peer` wrote in `window`."""
+def _offered(peer: Peer, storage: Storage, camera: str, window: Span, shift: int) -> list[plan_rules.Source]:
+    """Return what the recorder of one storage of `peer` wrote in `window` of our clock, its times moved by `shift`."""
     traits = storage.layout.traits
-    reach = Span(window.start - traits.late, window.end + traits.late)
+    reach = Span(window.start - shift - traits.late, window.end - shift + traits.late)
     # Whether a file is the first after a start, and so named late, only its neighbours tell: ask for them too. One that
     # lies even farther away is not missed: a file that nothing joins is trusted less, and at worst fetched needlessly.
     beyond = traits.segment + traits.joint
@@ -257,7 +272,7 @@ def _offered(peer: Peer, storage: Storage, camera: str, window: Span) -> list[pl
     offered = plan_rules.offer(
         peer.name, own, late=traits.late, joint=traits.joint, blur=traits.blur, retention=storage.settings.retention
     )
-    return [source for source in offered if source.segment.end > reach.start and source.segment.start < reach.end]
+    return [source.on_our_clock(shift) for source in offered if source.segment.span.overlaps(reach)]
 
 
 _Traits = tuple[str | None, int, int, int]

@@ -16,6 +16,7 @@ from backfill.after import after_fill
 from backfill.digesting import take_fresh
 from backfill.fill import fill
 from backfill.gate import Gate
+from backfill.keyframes.known import offsets
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
 from backfill.scan import Progress, ScanOptions, ScanReport, scan
@@ -88,6 +89,7 @@ class App:
             until=_moment("--until", until, moment),
             cameras=frozenset(cameras),
             servers=tuple(servers),
+            offsets=offsets(self.ledger, self.site, moment),
         )
 
     def scan(self, options: ScanOptions | None = None, progress: Progress | None = None) -> list[Scanned]:
@@ -148,9 +150,10 @@ class App:
 
     def fill(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
         """Run a plan to its end, with what must follow it."""
-        return asyncio.run(self._fill(planned, server, gate, listener))
+        return asyncio.run(self.filling(planned, server, gate, listener))
 
-    async def _fill(self, planned: Plan, server: str, gate: Gate, listener: Listener) -> FillResult:
+    async def filling(self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody) -> FillResult:
+        """Do so on a running event loop."""
         result = await fill(
             planned,
             server,

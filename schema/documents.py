@@ -245,6 +245,94 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
 
+class LivePeerDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer as the service sees it now. `offset`: its clock less ours, seconds, give or take `offset_error`."""
+
+    server: str
+    state: str
+    since: str
+    last: str | None
+    detail: str
+    offset: float | None
+    offset_error: float | None
+    silent: list[str]
+    """Cameras that its recorder does not record."""
+
+
+class LiveFillDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The fill under way: `rate` in bytes a second, `left` in seconds, null while unknown."""
+
+    server: str
+    segments: int
+    landed: int
+    refused: int
+    size: int
+    moved: int
+    rate: int
+    seconds: float
+    left: float | None
+
+
+class LiveDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running service is doing. `waiting` says why nothing is filled although something could be."""
+
+    server: str
+    process: int
+    started: str
+    paused: str
+    waiting: str
+    problem: str
+    silent: list[str]
+    fill: LiveFillDocument | None
+    peers: list[LivePeerDocument]
+
+
+class CameraClockDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What the key frames of one camera say: the clock of `peer` less that of `server`, or in `reason` why nothing.
+
+    `start` and `end`: where was looked, by the clock of `server`. `overlap_seconds`: what both hold of that and of the
+    segments around it, true to the frame. `disputed`: equal pictures that say another offset.
+    """
+
+    camera: str
+    server: str
+    peer: str
+    start: str
+    end: str
+    offset_seconds: float | None
+    uncertainty_seconds: float | None
+    matches: int
+    disputed: int
+    overlap_seconds: float | None
+    reason: str
+    read: int
+    problems: list[str]
+
+
+class ServerClockDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts between two servers: the clock of `peer` less that of `server`, null if nothing is known.
+
+    `basis` is `key frames`, `link` or `key frames and link`; `above_limit`: certainly more than `service.offset`.
+    """
+
+    server: str
+    peer: str
+    offset_seconds: float | None
+    uncertainty_seconds: float | None
+    basis: str | None
+    above_limit: bool
+    note: str
+
+
+class ClockDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync clock --json`."""
+
+    generated: str
+    limit_seconds: float
+    servers: list[ServerClockDocument]
+    cameras: list[CameraClockDocument]
+
+
 class FrameCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The demo's proof for one camera on one server, in pictures."""
 
@@ -291,7 +379,56 @@ class ServiceDocument(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
 
 
+class AlarmDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One alarm: what webhooks and commands get. The same `key` is the same event, however often it is sent."""
+
+    key: str
+    kind: str
+    server: str
+    camera: str | None
+    at: str
+    text: str
+    facts: dict[str, Any]
+
+
+class DeliveryDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an alarm got on one channel. `state` is `pending`, `delivered` or `expired`; `next` is the next try."""
+
+    channel: str
+    state: str
+    attempts: int
+    next: str | None
+    error: str
+
+
+class RaisedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm in the ledger. `observer` is the server whose service noticed and sends it."""
+
+    alarm: AlarmDocument
+    observer: str
+    deliveries: list[DeliveryDocument]
+
+
+class TriedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a test alarm on one channel. `error` is null if the channel took it."""
+
+    channel: str
+    kind: str
+    seconds: float
+    error: str | None
+
+
+class AlarmsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync alarms --json`: the latest alarms, newest first; with `--test` how each channel answered."""
+
+    generated: str
+    alarms: list[RaisedDocument]
+    tried: list[TriedDocument]
+
+
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
+    "alarms": AlarmsDocument,
+    "clock": ClockDocument,
     "coverage": CoverageDocument,
     "demo": DemoDocument,
     "fill": FillsDocument,

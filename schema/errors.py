@@ -85,6 +85,13 @@ class FileExistsAlready(OperatorError):
     hint = "name another file, or add --force to replace this one"
 
 
+class OutputFailed(OperatorError):
+    """{0} cannot be written: {1}"""
+
+    exit_code = 8
+    hint = "name a file or folder that exists and that you may write to, on a disk with space"
+
+
 class StorageAway(OperatorError):
     """storage {0} is away: {1} {2}"""
 
@@ -236,6 +243,20 @@ class PeerIncompatible(OperatorError):
     hint = "install the same release of recorder-sync on both servers"
 
 
+class InvitationInvalid(OperatorError):
+    """the invitation cannot be used: {0}"""
+
+    exit_code = 62
+    hint = "run 'recorder-sync init' or 'recorder-sync invite' on the other host and copy the command it prints"
+
+
+class TrustUnusable(OperatorError):
+    """the keys for the link in {0} cannot be used: {1}"""
+
+    exit_code = 29
+    hint = "the folder belongs to the user that runs recorder-sync; restore it, or pair the two servers anew"
+
+
 class LedgerDamaged(OperatorError):
     """the ledger {0} is damaged: {1}"""
 
@@ -320,14 +341,14 @@ class ServiceManagerMissing(OperatorError):
 class RightsMissing(OperatorError):
     """{0} needs the rights of {1}"""
 
-    exit_code = 55
+    exit_code = 59
     hint = "run it again with sudo, or from a console opened as administrator; nothing was changed"
 
 
 class ServiceCommandFailed(OperatorError):
     """{0} failed: {1}"""
 
-    exit_code = 56
+    exit_code = 61
     hint = "'journalctl -u recorder-sync' (Windows: the event viewer) says more; put right what it names and try again"
 
 
@@ -343,6 +364,21 @@ class ServiceUnknown(OperatorError):
 
     exit_code = 58
     hint = "run 'recorder-sync service install', or name another with --name"
+
+
+class AlarmUndelivered(OperatorError):
+    """alarm channel {0} did not take the test alarm: {1}"""
+
+    exit_code = 55
+    transient = True
+    hint = "correct that [[alarms]] table or look at the receiver; real alarms to it are kept and sent again for a week"
+
+
+class SecretMissing(OperatorError):
+    """alarm channel {0} wants ${{{1}}} from the environment, and it is not set"""
+
+    exit_code = 56
+    hint = "set it where recorder-sync is started, for a service in its environment file; or correct the name"
 
 
 class DemoFailed(OperatorError):

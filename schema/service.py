@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from schema.spans import HOUR, MINUTE, SECOND
 from schema.units import Duration, Rate, Size, Strict
+from schema.values import AlarmKind
 
 
 class PeerSettings(Strict, frozen=True):
@@ -56,22 +57,11 @@ class Service(Strict, frozen=True):
     """Below this much free space at a storage an alarm is raised."""
 
 
-ALARM_KINDS = (
-    "server-failed",
-    "server-back",
-    "recorder-silent",
-    "recorder-back",
-    "camera-silent",
-    "camera-back",
-    "storage-away",
-    "storage-back",
-    "fill-started",
-    "filled",
-    "lost",
-    "damage",
-    "disk-low",
-    "clock-offset",
-)
+ALARM_KINDS = tuple(kind.value for kind in AlarmKind if kind is not AlarmKind.TEST)
+"""What `only` may name; a test goes to every channel."""
+
+LONGEST_TRY = 5 * MINUTE
+"""No channel may take longer: a delivery that was taken and not heard of again would wait for as long."""
 
 
 class AlarmChannel(Strict, frozen=True):
@@ -82,7 +72,8 @@ class AlarmChannel(Strict, frozen=True):
     kind: Literal["webhook", "smtp", "syslog", "command"]
     """How: a JSON document by POST, a mail, a line to a log server, or a program that gets it on standard input."""
     url: str | None = None
-    """webhook: where to POST; syslog: `udp://host:514`, `tcp://host:514` or `unix:/dev/log`."""
+    """webhook: where to POST (`${NAME}` is taken from the environment); syslog: `udp://host:514`, `tcp://host:514` or
+    `unix:/dev/log`."""
     headers: dict[str, str] = {}
     """webhook: headers to add, such as `Authorization`; `${NAME}` is taken from the environment."""
     server: str | None = None
@@ -96,13 +87,13 @@ class AlarmChannel(Strict, frozen=True):
     password: str | None = None
     """smtp: the password; `${NAME}` is taken from the environment."""
     starttls: bool = True
-    """smtp: whether the connection must be encrypted."""
+    """smtp: whether the connection must be encrypted; on port 465 it is from the first byte."""
     command: list[str] = []
     """command: the program and its arguments."""
     only: list[str] = []
     """Kinds of alarms to send; default all."""
     timeout: Duration = Duration(10 * SECOND)
-    """How long one try may take."""
+    """How long one try may take, at most 5 minutes."""
 
 
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.*-]+):(\d{1,5})")
@@ -165,10 +156,20 @@ def _channel_problem(channel: AlarmChannel) -> str | None:
     unknown = sorted(set(channel.only) - set(ALARM_KINDS))
     if unknown:
         return f"there is no kind {unknown[0]!r}; known: {', '.join(ALARM_KINDS)}"
-    scheme = urlsplit(channel.url or "").scheme
+    if not SECOND // 10 <= channel.timeout <= LONGEST_TRY:
+        return "timeout must be from 100ms to 5min"
+    try:
+        url = urlsplit(channel.url or "")
+        if channel.kind == "syslog" and url.scheme in ("udp", "tcp"):
+            split_address(url.netloc)
+        if channel.kind == "smtp" and channel.server:
+            split_address(channel.server)
+    except ValueError as error:
+        return str(error)
+    scheme = url.scheme
     if channel.kind == "webhook" and scheme not in ("http", "https"):
         return 'a webhook needs url = "https://..."'
-    if channel.kind == "syslog" and scheme not in ("udp", "tcp", "unix"):
+    if channel.kind == "syslog" and (scheme not in ("udp", "tcp", "unix") or (scheme == "unix" and not url.path)):
         return 'syslog needs url = "udp://host:514", "tcp://host:514" or "unix:/dev/log"'
     if channel.kind == "smtp" and not (channel.server and channel.sender and channel.to):
         return "smtp needs server, sender and to"

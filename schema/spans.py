@@ -118,6 +118,11 @@ def clip(spans: list[Span], window: Span) -> list[Span]:
     return [Span(max(start, window.start), min(end, window.end)) for start, end in spans[first:last]]
 
 
+def moved(spans: Iterable[tuple[int, int]], us: int) -> list[Span]:
+    """Return merged `spans`, all of them `us` microseconds later."""
+    return [Span(start + us, end + us) for start, end in spans]
+
+
 def total(spans: Iterable[Span]) -> int:
     """Return the summed length in microseconds of a merged list."""
     return sum(end - start for start, end in spans)

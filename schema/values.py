@@ -4,8 +4,10 @@ Rule: frozen, and free of behaviour beyond naming what they hold. `Segment` is a
 tens of thousands of them (0.2 us each against 2 us for a dataclass); the rest are frozen dataclasses.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Any
 
 import msgspec
 
@@ -266,3 +268,42 @@ class FillResult:
     """Why it ended early, empty if it did not."""
     notes: tuple[str, ...] = field(default=())
     """What the after-fill step said."""
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about, as channels choose (`only`) and receivers route by it."""
+
+    SERVER_FAILED = "server-failed"
+    SERVER_BACK = "server-back"
+    RECORDER_SILENT = "recorder-silent"
+    RECORDER_BACK = "recorder-back"
+    CAMERA_SILENT = "camera-silent"
+    CAMERA_BACK = "camera-back"
+    STORAGE_AWAY = "storage-away"
+    STORAGE_BACK = "storage-back"
+    FILL_STARTED = "fill-started"
+    FILLED = "filled"
+    LOST = "lost"
+    DAMAGE = "damage"
+    DISK_LOW = "disk-low"
+    CLOCK_OFFSET = "clock-offset"
+    TEST = "test"
+    """An operator tries the channels; nothing happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """One event that operators are told of."""
+
+    key: str
+    """Names the event: whoever gets the same key twice was told the same thing twice. ASCII, at most 256 letters."""
+    kind: AlarmKind
+    server: str
+    """The server it is about."""
+    camera: str | None = None
+    at: int
+    """When it was noticed: the time that every channel shows, however late it gets through."""
+    text: str
+    """What happened, to what, when, and what it means."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The same for programs: what JSON can say, times as ISO 8601, lengths in seconds, sizes in bytes."""

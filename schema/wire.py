@@ -28,6 +28,7 @@ _MAX = 2**63 - 1
 Moment = Annotated[int, msgspec.Meta(ge=-_MAX, le=_MAX)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+StorageName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Camera = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
@@ -42,7 +43,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class StorageAbout(Message, frozen=True):
     """How the names of a storage are read. Also kept in the ledger, so that reports can be made anywhere."""
 
-    name: Name
+    name: StorageName
     layout: Annotated[str, msgspec.Meta(max_length=64)]
     zone: Annotated[str, msgspec.Meta(max_length=64)]
     retention: Count | None = None
@@ -81,11 +82,9 @@ class Hello(Message, frozen=True):
 class StorageState(Message, frozen=True):
     """How far the changes of one storage's coverage are."""
 
-    name: Name
+    name: StorageName
     epoch: Annotated[str, msgspec.Meta(max_length=32)]
     seq: Count
-    present: bool = True
-    """Whether its folder is there."""
 
 
 class CameraState(Message, frozen=True):
@@ -103,7 +102,9 @@ class Pulse(Message, frozen=True):
     boot: Annotated[str, msgspec.Meta(max_length=32)]
     """Which run of the service this is: another one says hello again."""
     storages: Annotated[list[StorageState], msgspec.Meta(max_length=256)]
-    cameras: Annotated[list[CameraState], msgspec.Meta(max_length=10_000)]
+    absent: Annotated[list[StorageName], msgspec.Meta(max_length=256)] = []
+    """Storages whose folder is away."""
+    cameras: Annotated[list[CameraState], msgspec.Meta(max_length=10_000)] = []
     filling: bool = False
     paused: str = ""
 

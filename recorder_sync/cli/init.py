@@ -39,16 +39,28 @@ class InitDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int:
     """Detect and write; returns the exit code."""
+    documents = write(config, folders, force=force)
+    if as_json:
+        print_document(InitDocument(config=str(config), servers=documents))
+    else:
+        show(config, documents)
+    return 0
+
+
+def write(
+    config: Path, folders: list[Path], *, names: list[str] | None = None, more: str = "", force: bool = False
+) -> list[DetectedDocument]:
+    """Look at `folders` and write a configuration, with `more` at its end; returns what was recognised."""
     if config.exists() and not force:
         raise FileExistsAlready(config)
     zone = machine_zone()
     found = [detect(str(folder), zone) for folder in folders]
-    names = server_names(folders)
-    text = configuration(names, found)
+    names = names or server_names(folders)
+    text = configuration(names, found) + more
     parse(text.encode(), config)  # what we write must be what we read; raises ConfigInvalid
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(text, encoding="utf-8")
-    documents = [
+    return [
         DetectedDocument(
             server=name,
             root=one.root,
@@ -61,11 +73,6 @@ def run(folders: list[Path], config: Path, *, force: bool, as_json: bool) -> int
         )
         for name, one in zip(names, found, strict=True)
     ]
-    if as_json:
-        print_document(InitDocument(config=str(config), servers=documents))
-    else:
-        _show(config, documents)
-    return 0
 
 
 def machine_zone() -> str:
@@ -126,7 +133,7 @@ def configuration(names: list[str], found: list[Detected]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _show(config: Path, documents: list[DetectedDocument]) -> None:
+def show(config: Path, documents: list[DetectedDocument]) -> None:
     console = results()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for word in ("server", "layout", "zone"):
@@ -142,5 +149,6 @@ def _show(config: Path, documents: list[DetectedDocument]) -> None:
         if one.others:
             console.print(Text(f"note: {one.server}: {one.others:,} media files have other names", style="yellow"))
     if len(documents) < 2:
-        console.print(Text("note: one server alone has no peer to fill from; name a folder for each", style="yellow"))
+        text = "one server alone has no peer to fill from; name a folder for each, or pair two hosts with --address"
+        console.print(Text(f"note: {text}", style="yellow"))
     console.print(f"Wrote {config}. Next: recorder-sync gaps", soft_wrap=True)

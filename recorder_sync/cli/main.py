@@ -64,15 +64,79 @@ def init(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder for each recording server.")],
     config: Config = DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing configuration.")] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Pair with another host: where it reaches this one, such as 192.0.2.5."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --address: what this server is called.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Look at recording folders, recognise recorder, cameras and time zone, and write a configuration that works.
 
-    The folders are only read. Then: recorder-sync gaps.
+    The folders are only read. Then: recorder-sync gaps. With --address, on the first of two hosts with one folder each:
+    also prints the one command that makes the other host its peer, and waits until it was run there.
     """
     from recorder_sync.cli.init import run
 
-    raise typer.Exit(run(folders, config, force=force, as_json=json))
+    if address is None:
+        raise typer.Exit(run(folders, config, force=force, as_json=json))
+    from recorder_sync.cli.pairing import begin
+
+    raise typer.Exit(begin(folders, config, name=name, address=address, force=force))
+
+
+@app.command(short_help="Ask another host to be this one's peer.")
+def invite(
+    address: Annotated[
+        str, typer.Option(metavar="HOST", help="Where the other host reaches this one, such as 192.0.2.5.")
+    ],
+    config: Config = DEFAULT,
+) -> None:
+    """Print the command that makes another host this one's peer, and wait until it was run there.
+
+    As 'init --address' does, for a host that has a configuration already. The service must not be running meanwhile.
+    """
+    from recorder_sync.cli.pairing import invite as run
+
+    raise typer.Exit(run(config, address))
+
+
+@app.command(short_help="Become the peer of the host that invited.")
+def join(
+    invitation: Annotated[str, typer.Argument(help="What the inviting host printed; good once, for 15 minutes.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="Where this host's recorder writes, if not configured yet.")
+    ] = None,
+    config: Config = DEFAULT,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What this server is called; default by folder.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Where the other host reaches this one; default as it sees this one."),
+    ] = None,
+) -> None:
+    """Exchange identities with the host that printed the invitation, and write this host's configuration.
+
+    Nothing is copied by hand. Then, on both hosts: recorder-sync run.
+    """
+    from recorder_sync.cli.pairing import join as run
+
+    raise typer.Exit(run(invitation, folder, config, name=name, address=address))
+
+
+@app.command(short_help="Run the companion service.")
+def run(config: Config = DEFAULT) -> None:
+    """Watch the storages, keep in touch with the peers, and fill what was missed, until SIGTERM or Ctrl-C.
+
+    Logs go to stderr, as JSON lines where that is no terminal. Metrics, health and the live state are served on this
+    host only, at service.monitor.
+    """
+    from recorder_sync.cli.run import run as serve
+
+    raise typer.Exit(serve(config))
 
 
 @app.command(short_help="Bring the ledger up to the storages.")
@@ -161,6 +225,26 @@ def gaps(
             as_json=json,
         )
     )
+
+
+@app.command(short_help="Measure how far two servers' clocks are apart.")
+def clock(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    no_scan: NoScan = False,
+    json: Json = False,
+) -> None:
+    """Measure how far servers' clocks are apart, by the coded key frames that both recorded of a camera.
+
+    Reads the newest seconds that both hold, or with --since and --until those of that time; what is found is used for
+    gaps and fills of the next 24 hours. Says why where nothing can be told: pictures that repeat, a recorder that
+    re-encodes, no time in common. Exit status 1 if a difference is above 'service.offset'. Needs the 'media' extra.
+    """
+    from recorder_sync.cli.clock import run
+
+    raise typer.Exit(run(config, since=since, until=until, cameras=camera or [], scan_first=not no_scan, as_json=json))
 
 
 @app.command(short_help="Fetch what is missing.")
@@ -261,6 +345,24 @@ def status(
 app.command(short_help="Let the service fill nothing for a while.")(hosting.pause)
 app.command(short_help="Let the service fill again.")(hosting.resume)
 app.add_typer(hosting.service, name="service", short_help="Have the machine start it: install, uninstall, status.")
+
+
+@app.command(short_help="Show the last alarms, or try the channels.")
+def alarms(
+    config: Config = DEFAULT,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Show so many of the latest.")] = 20,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a test alarm over every channel now, and say how each answered.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what operators were told, over which channels, and what has not got through yet.
+
+    With --test the exit status is 55 if a channel did not take it. The service sends alarms; this command does not.
+    """
+    from recorder_sync.cli.alarms import run
+
+    raise typer.Exit(run(config, limit=limit, test=test, as_json=json))
 
 
 @app.command(short_help="List the recorders that can be read.")

@@ -1,10 +1,12 @@
 """The Windows service: a thin wrapper that pywin32 can start, and its installing, removing and asking after.
 
 Rule: importable everywhere, so that it can be tested without Windows; pywin32 is fetched when something is asked of it.
-What the service does is `recorder_sync.cli.run.serve(config, stopped)`, the same as on Linux; this only starts and
-stops it. Nothing here has been run on Windows.
+What the service does is `recorder_sync.service.run`, the same as on Linux; this only starts and stops it. Nothing here has
+been run on Windows.
 """
 
+import asyncio
+import contextlib
 import importlib
 import threading
 from collections.abc import Callable
@@ -80,19 +82,33 @@ class RecorderSyncService(_framework):  # type: ignore[misc]
             self.ReportServiceStatus(_module("win32service").SERVICE_STOPPED, 0, _SERVICE_SPECIFIC_ERROR, code)
 
 
+def _heed(stopped: threading.Event, stop: Callable[[], None]) -> None:
+    """Have the running loop call `stop` once `stopped` is set, in another thread."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        stopped.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stop)
+
+    threading.Thread(target=wait, daemon=True, name="stop request").start()
+
+
 def _serve(config: Path, stopped: threading.Event, complain: Callable[[str], None]) -> int:
     """Run the service itself; returns its exit status. What goes wrong reaches the event log."""
     from schema.errors import OperatorError
 
     try:
-        serve: Callable[[Path, threading.Event], int] = importlib.import_module("recorder_sync.cli.run").serve
-        return serve(config, stopped)
+        from recorder_sync.service.run import serve
+
+        serve(config, lambda service: _heed(stopped, service.stop))
     except OperatorError as error:
         complain(f"{TITLE}: {error}")
         return error.exit_code
     except Exception as error:  # noqa: BLE001  nobody else would see it: a service has no console
         complain(f"{TITLE}: {type(error).__name__}: {error}")
         return 70
+    return 0
 
 
 def install(name: str, config: Path, user: str | None = None, password: str | None = None) -> None:

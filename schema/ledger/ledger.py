@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, select, text, update
 
 from schema.errors import LedgerDamaged, LedgerUnreachable
+from schema.ledger.alarms import Outbox
 from schema.ledger.contacts import Contacts
 from schema.ledger.coverage import CoverageBook, Held
 from schema.ledger.engine import connect, shown
@@ -34,6 +35,7 @@ class Ledger:
         self.history = History(self.names)
         self.mirror = MirrorBook(self.names, self.coverage)
         self.contacts = Contacts(self.names)
+        self.outbox = Outbox(self.names)
 
     @classmethod
     def open(cls, url: str) -> "Ledger":

@@ -4,6 +4,7 @@ Rule: a name's id never changes, so the cache needs no invalidation; concurrent 
 """
 
 import uuid
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text
@@ -67,6 +68,13 @@ class Names:
     def origin(self, connection: Connection, ident: int) -> str | None:
         """Return the server of an `origin_id`, None for 0."""
         return None if ident == 0 else self.server(connection, ident)
+
+    def servers(self, connection: Connection) -> list[tuple[int, str]]:
+        """Return every server ever seen with its id, by name; adds none."""
+        self._load(connection, servers)
+        return sorted(
+            ((ident, name) for (table, name), ident in self._ids.items() if table == "servers"), key=itemgetter(1)
+        )
 
     def all_cameras(self, connection: Connection) -> list[str]:
         """Return every camera name ever seen, sorted."""

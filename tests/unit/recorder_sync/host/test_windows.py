@@ -3,6 +3,7 @@
 This shows that the code says what pywin32's documentation asks for, not that Windows does what it says there.
 """
 
+import asyncio
 import importlib
 import sys
 import threading
@@ -181,9 +182,9 @@ def test_a_defect_of_ours_is_not_dressed_up_as_windows_error(machine: Machine) -
 
 
 def served(monkeypatch: pytest.MonkeyPatch, serve: Any) -> None:
-    module = ModuleType("recorder_sync.cli.run")
+    module = ModuleType("recorder_sync.service.run")
     module.serve = serve  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "recorder_sync.cli.run", module)
+    monkeypatch.setitem(sys.modules, "recorder_sync.service.run", module)
 
 
 def test_the_service_runs_with_its_configuration_until_it_is_asked_to_stop(
@@ -191,10 +192,15 @@ def test_the_service_runs_with_its_configuration_until_it_is_asked_to_stop(
 ) -> None:
     started, seen = threading.Event(), []
 
-    def serve(config: Path, stopped: threading.Event) -> int:
+    def serve(config: Path, said: Any) -> None:
+        async def run() -> None:
+            stop = asyncio.Event()
+            said(SimpleNamespace(stop=stop.set))
+            started.set()
+            await asyncio.wait_for(stop.wait(), 5)
+
         seen.append(config)
-        started.set()
-        return 0 if stopped.wait(5) else 70
+        asyncio.run(run())
 
     served(monkeypatch, serve)
     machine.options["nvr", "config"] = "C:/rs.toml"
@@ -203,7 +209,7 @@ def test_the_service_runs_with_its_configuration_until_it_is_asked_to_stop(
     thread.start()
     assert started.wait(5)
     service.SvcStop()
-    thread.join(5)
+    thread.join(6)
     assert not thread.is_alive()
     assert seen == [Path("C:/rs.toml")]
     assert service.reported == [(3, 30_000)], "told to wait, and then ended without an error"
@@ -215,7 +221,7 @@ def test_the_service_runs_with_its_configuration_until_it_is_asked_to_stop(
 def test_a_service_that_fails_says_so_in_the_event_log_and_to_the_manager(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
 ) -> None:
-    def serve(config: Path, stopped: threading.Event) -> int:
+    def serve(config: Path, said: Any) -> None:
         raise error
 
     served(monkeypatch, serve)

@@ -1,0 +1,237 @@
+"""What a service answers its peers: reads of the ledger and of storages, turned into messages.
+
+Rule: a peer gets what this server's own recorder wrote and has sealed, and nothing else: no other file below the root,
+no copy that came from somebody else. Whatever a peer asks is checked here. Runs in threads.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backfill.beneath import open_beneath
+from backfill.peer import FolderPeer
+from backfill.site import Site, about
+from backfill.storage import Storage
+from schema.errors import SourceChanged, SourceGone, UnknownName
+from schema.ledger import Ledger
+from schema.spans import DAY, Span
+from schema.values import Kind, ManifestFile, Mark, Segment, State
+from schema.wire import (
+    OUTAGES_AT_ONCE,
+    PROTOCOL,
+    SEGMENTS_AT_ONCE,
+    CameraState,
+    CoveragePage,
+    FileMessage,
+    Hello,
+    ManifestMessage,
+    OutageMessage,
+    Outages,
+    Pulse,
+    SegmentMessage,
+    SegmentsPage,
+)
+
+_OUTAGES_TOLD = 30 * DAY
+_SEGMENTS_KEPT = 4096
+"""Segments that were just told to a peer and are likely to be asked for next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What the service knows of itself beside the ledger."""
+
+    cameras: tuple[CameraState, ...] = ()
+    filling: bool = False
+    paused: str = ""
+    absent: frozenset[str] = frozenset()
+    """Names of storages whose folder is away."""
+
+
+class Answers:
+    """Everything one server tells.
+
+    Args:
+        site: returns the site as it is now.
+        boot: names this run of the service.
+        now: microseconds UTC.
+    """
+
+    def __init__(
+        self,
+        site: Callable[[], Site],
+        ledger: Ledger,
+        server: str,
+        *,
+        release: str,
+        boot: str,
+        now: Callable[[], int],
+        observed: Callable[[], Observed] = Observed,
+    ) -> None:
+        self._site = site
+        self._ledger = ledger
+        self._server = server
+        self._release = release
+        self._boot = boot
+        self._now = now
+        self._observed = observed
+        self._told: OrderedDict[tuple[int, str], Segment] = OrderedDict()
+
+    def hello(self) -> Hello:
+        """Say who this is and how its storages are read."""
+        with self._ledger.writing() as connection:
+            identity = self._ledger.contacts.identity(connection)
+        return Hello(
+            protocols=[PROTOCOL],
+            release=self._release,
+            server=self._server,
+            ledger=identity,
+            storages=[about(storage) for storage in self._storages()],
+        )
+
+    def pulse(self) -> Pulse:
+        """Say what time it is here and whether anything is new."""
+        observed = self._observed()
+        with self._ledger.reading() as connection:
+            states = [self._ledger.mirror.state(connection, one.id, one.name) for one in self._storages()]
+        return Pulse(
+            now=self._now(),
+            boot=self._boot,
+            storages=states,
+            absent=sorted(observed.absent),
+            cameras=list(observed.cameras),
+            filling=observed.filling,
+            paused=observed.paused,
+        )
+
+    def coverage(self, storage: str, cursor: str) -> CoveragePage:
+        """Return the next changes of a storage's coverage. Raises UnknownName, ValueError for what is no cursor."""
+        one = self._storage(storage)
+        with self._ledger.writing() as connection:
+            return self._ledger.mirror.changes(connection, one.id, one.layout.traits.joint, cursor)
+
+    def outages(self) -> Outages:
+        """Return the outages this service recorded in the last days, the newest if there are too many."""
+        now = self._now()
+        with self._ledger.reading() as connection:
+            found = self._ledger.history.outages(connection, Span(now - _OUTAGES_TOLD, now + 1), now)
+        told = [
+            OutageMessage(
+                server=one.server,
+                camera=one.camera,
+                cause=one.cause.value,
+                start=one.span.start,
+                end=one.span.end if one.over else None,
+                evidence=one.evidence,
+            )
+            for one in found
+        ]
+        return Outages(outages=told[-OUTAGES_AT_ONCE:])
+
+    def segments(self, storage: str, camera: str, window: Span, after: str) -> SegmentsPage:
+        """Return the sealed segments of a camera that overlap `window`, behind the path `after`, by start and path.
+
+        Raises UnknownName.
+        """
+        one = self._storage(storage)
+        with self._ledger.reading() as connection:
+            if camera not in self._ledger.names.all_cameras(connection):
+                return SegmentsPage(segments=[], more=False)
+            found = self._ledger.segments.window(connection, one.id, camera, window)
+        found = sorted(
+            (segment for segment in found if segment.origin is None and not segment.marks & Mark.UNCERTAIN),
+            key=lambda segment: (segment.start, segment.path),
+        )
+        begin = next((at + 1 for at, segment in enumerate(found) if segment.path == after), 0) if after else 0
+        page = found[begin : begin + SEGMENTS_AT_ONCE]
+        for segment in page:
+            self._remember(segment)
+        return SegmentsPage(segments=[_told(segment) for segment in page], more=len(found) > begin + len(page))
+
+    def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
+        """Return what a segment consists of now.
+
+        Raises UnknownName, SourceGone, SourceChanged, SourceUnreadable, PathRefused.
+        """
+        segment = self._segment(self._storage(storage), path)
+        if (segment.size, segment.mtime_ns) != (size, mtime_ns):
+            raise SourceChanged(path, self._server)
+        found = FolderPeer(self._server, self._site(), self._ledger).manifest(segment)
+        return ManifestMessage(
+            folder=found.kind is Kind.FOLDER, mtime_ns=found.mtime_ns, files=[_file(file) for file in found.files]
+        )
+
+    def open(self, storage: str, path: str, name: str, size: int, mtime_ns: int) -> int:
+        """Return a descriptor of one file of a segment, which must have this size and time.
+
+        Raises UnknownName, SourceGone, SourceChanged, PathRefused, OSError.
+        """
+        one = self._storage(storage)
+        segment = self._segment(one, path)
+        if segment.kind is Kind.FILE and name:
+            raise SourceGone(f"{path}/{name}", self._server)
+        fd = open_beneath(one.root, f"{path}/{name}" if name else path)
+        info = os.fstat(fd)
+        if (info.st_size, info.st_mtime_ns) != (size, mtime_ns):
+            os.close(fd)
+            raise SourceChanged(path, self._server)
+        return fd
+
+    def _storages(self) -> list[Storage]:
+        return [one for one in self._site().of(self._server) if not one.remote]
+
+    def _storage(self, name: str) -> Storage:
+        """Return the recorder's storage of that name. Raises UnknownName."""
+        for one in self._storages():
+            if one.name == name:
+                return one
+        raise UnknownName("storage", repr(name), ", ".join(one.name for one in self._storages()))
+
+    def _segment(self, storage: Storage, path: str) -> Segment:
+        """Return a segment that may be told. Raises SourceGone."""
+        known = self._told.get((storage.id, path))
+        if known is not None:
+            return known
+        with self._ledger.reading() as connection:
+            found = self._ledger.segments.by_path(connection, storage.id, path)
+        if found is None or found.state is not State.SEALED or found.origin is not None:
+            raise SourceGone(path, self._server)
+        return self._remember(found)
+
+    def _remember(self, segment: Segment) -> Segment:
+        """Keep what was told: whoever was told of it asks for it twice more, and the ledger takes its time.
+
+        That it changed meanwhile is noticed: its size and time are compared when it is opened.
+        """
+        self._told[segment.storage_id, segment.path] = segment
+        while len(self._told) > _SEGMENTS_KEPT:
+            self._told.popitem(last=False)
+        return segment
+
+
+def _told(segment: Segment) -> SegmentMessage:
+    return SegmentMessage(
+        camera=segment.camera,
+        path=segment.path,
+        start=segment.start,
+        end=segment.end,
+        size=segment.size,
+        mtime_ns=segment.mtime_ns,
+        folder=segment.kind is Kind.FOLDER,
+        marks=segment.marks,
+        digest=None if segment.digest is None else segment.digest.hex(),
+    )
+
+
+def _file(file: ManifestFile) -> FileMessage:
+    known = file.digest
+    return FileMessage(
+        name=file.name,
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        mode=file.mode,
+        digest=None if known is None else known.digest.hex(),
+        chunk_size=0 if known is None else known.chunk_size,
+        chunks=[] if known is None else [chunk.hex() for chunk in known.chunks],
+    )

@@ -1,0 +1,277 @@
+"""Asking a peer over HTTPS: one connection a thread, blocking calls, nothing believed that was not checked.
+
+Rule: whatever goes wrong on the way has a name from the catalogue; no OSError and no HTTP error comes out of here. A
+request that is cut off is begun again where it was, a few times; after that the peer is away, which is not the fault of
+the segment. `http.client` in threads costs half of what an asyncio client does (docs/design/0013-link.md).
+"""
+
+import http.client
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from backfill.link.trust import host_name
+from schema.errors import (
+    OperatorError,
+    PeerInvalid,
+    PeerRefused,
+    PeerUnreachable,
+    PeerUntrusted,
+    SourceChanged,
+    SourceDamaged,
+    SourceGone,
+    SourceUnreadable,
+)
+from schema.spans import Span
+from schema.wire import (
+    MESSAGE_LIMIT,
+    CoveragePage,
+    Hello,
+    ManifestMessage,
+    Message,
+    Outages,
+    Problem,
+    Pulse,
+    SegmentMessage,
+    SegmentsPage,
+    read,
+)
+
+TRIES = 4
+_PAUSE = 0.25
+"""Seconds before the second try; doubled with each, and scattered, so that two that were cut do not meet again."""
+_SEGMENTS_AT_MOST = 200_000
+"""Segments of one camera in one window: more than a year of ten-second segments in a few hours would be."""
+_SOURCE_ERRORS = {kind.__name__: kind for kind in (SourceGone, SourceChanged, SourceDamaged, SourceUnreadable)}
+_M = TypeVar("_M", bound=Message)
+Asked = Mapping[str, object]
+
+
+class Answer(http.client.HTTPResponse):
+    """An answer that can be read as it comes, so that a peer that drips does not keep us in one call for ever."""
+
+    def receive(self, view: memoryview) -> int:
+        """Read what is there, at least a byte; returns how many, 0 at the end."""
+        if self.isclosed():
+            return 0
+        if self.length is not None:
+            view = view[: self.length]
+        got = self.fp.readinto1(view)
+        if self.length is not None:
+            self.length -= got
+        if view and not got or self.length == 0:
+            self.close()
+        return got
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection whose other end must hold the pinned identity."""
+
+    response_class = Answer
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, server: str, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout, blocksize=256 * 1024)
+        self._context = context
+        self._server = server
+
+    def answer(self) -> Answer:
+        """Return the beginning of the answer. Raises OSError, HTTPException."""
+        found = self.getresponse()
+        assert isinstance(found, Answer)
+        return found
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the other end had to prove who it is."""
+        return self._context is not None
+
+    def connect(self) -> None:
+        self.sock = socket.create_connection((self.host, self.port), self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._context is not None:
+            try:
+                self.sock = self._context.wrap_socket(self.sock, server_hostname=host_name(self._server))
+            except BaseException:
+                self.sock.close()
+                raise
+
+
+class LinkClient:
+    """One peer's service, asked from any thread.
+
+    Args:
+        context: returns what to reach it with; None if the link is not encrypted. Asked at each connection, so that
+            renewed certificates count.
+        timeout: seconds it may say nothing.
+    """
+
+    def __init__(
+        self, server: str, address: tuple[str, int], *, context: Callable[[], ssl.SSLContext | None], timeout: float
+    ) -> None:
+        self.server = server
+        self._address = address
+        self._context = context
+        self._timeout = timeout
+        self._local = threading.local()
+        self._open: set[_Connection] = set()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Cut every connection, also those that other threads wait on; each is made anew when it is needed."""
+        with self._lock:
+            for connection in self._open:
+                if connection.sock is not None:
+                    _shut(connection.sock)
+            self._open.clear()
+
+    def hello(self) -> Hello:
+        """Ask who it is. Raises the errors of a link."""
+        return self._ask(Hello, "hello", {})
+
+    def pulse(self) -> Pulse:
+        """Ask what time it is there and whether anything is new; tried once. Raises the errors of a link."""
+        return self._ask(Pulse, "pulse", {}, tries=1)
+
+    def coverage(self, storage: str, cursor: str) -> CoveragePage:
+        """Ask for the next changes of a storage's coverage. Raises the errors of a link."""
+        return self._ask(CoveragePage, "coverage", {"storage": storage, "cursor": cursor})
+
+    def outages(self) -> Outages:
+        """Ask for the outages it recorded. Raises the errors of a link."""
+        return self._ask(Outages, "outages", {})
+
+    def segments(self, storage: str, camera: str, window: Span) -> list[SegmentMessage]:
+        """Ask for the segments of a camera around `window`. Raises the errors of a link."""
+        found: list[SegmentMessage] = []
+        after = ""
+        while True:
+            asked = {"storage": storage, "camera": camera, "start": window.start, "end": window.end, "after": after}
+            page = self._ask(SegmentsPage, "segments", asked)
+            found += page.segments
+            if not page.more:
+                return found
+            if not page.segments or page.segments[-1].path == after or len(found) > _SEGMENTS_AT_MOST:
+                raise PeerInvalid(self.server, f"its list of {camera} has no end")
+            after = page.segments[-1].path
+
+    def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
+        """Ask what a segment consists of. Raises the source's errors and those of a link."""
+        asked = {"storage": storage, "path": path, "size": size, "mtime": mtime_ns}
+        return self._ask(ManifestMessage, "manifest", asked)
+
+    def data(self, asked: Asked) -> Answer:
+        """Begin to receive a file. Raises the source's errors and those of a link; tried once."""
+        with self.named():
+            response = self._request("data", asked)
+            if response.status != 200:
+                self._refusal(response)
+            return response
+
+    def drop(self) -> None:
+        """Give up this thread's connection: what is left on it belongs to a request that was broken off."""
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+            self._local.connection = None
+
+    def pause(self, attempt: int) -> None:
+        """Wait before the next attempt."""
+        time.sleep(_PAUSE * 2**attempt * (0.5 + random.random()))  # noqa: S311  scatters, hides nothing
+
+    def _ask(self, kind: type[_M], what: str, asked: Asked, *, tries: int = TRIES) -> _M:
+        for attempt in range(tries):
+            try:
+                with self.named():
+                    response = self._request(what, asked)
+                    body = response.read(MESSAGE_LIMIT + 1)
+                    if response.length and len(body) <= MESSAGE_LIMIT:
+                        raise http.client.IncompleteRead(body, response.length)
+                    if response.status == 200:
+                        if not response.isclosed():
+                            self.drop()  # longer than anything true: what is left of it is not read
+                        return read(kind, body, self.server)
+                    self._refusal(response, body)
+            except PeerUnreachable:
+                if attempt + 1 == tries:
+                    raise
+                self.pause(attempt)
+        raise PeerUnreachable(self.server, "it was not asked")
+
+    def _request(self, what: str, asked: Asked) -> Answer:
+        """Send a request and return the beginning of the answer. A connection that had gone stale is made anew once."""
+        target = f"/v1/{what}" + (f"?{urlencode(asked)}" if asked else "")
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and connection.sock is not None:
+            try:
+                connection.request("GET", target)
+                return connection.answer()
+            except (OSError, http.client.HTTPException):
+                self.drop()
+        connection = _Connection(*self._address, self._context(), self.server, self._timeout)
+        self._local.connection = connection
+        with self._lock:
+            self._open.add(connection)
+        connection.connect()
+        try:
+            connection.request("GET", target)
+            return connection.answer()
+        except ConnectionError:
+            if connection.encrypted:
+                # In TLS 1.3 a server looks at the certificate shown after the handshake is over for us, and hangs up.
+                raise PeerRefused(self.server, "it hung up on the certificate that this host shows") from None
+            raise
+
+    def _refusal(self, response: Answer, body: bytes | None = None) -> None:
+        """Raise what an answer other than success means."""
+        body = response.read(MESSAGE_LIMIT) if body is None else body
+        if response.status != 409:
+            raise PeerInvalid(self.server, f"it answered with status {response.status}")
+        problem = read(Problem, body, self.server)
+        kind = _SOURCE_ERRORS.get(problem.error)
+        if kind is SourceGone or kind is SourceChanged:
+            raise kind("the segment", self.server)
+        if kind is not None:
+            raise kind("the segment", self.server, problem.detail)
+        if problem.error == PeerRefused.__name__:
+            raise PeerRefused(self.server, problem.detail)
+        raise PeerInvalid(self.server, f"{problem.error}: {problem.detail}")
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Give what goes wrong on the way its name, and never use such a connection again."""
+        try:
+            yield
+        except OperatorError:
+            raise
+        except ssl.SSLCertVerificationError as error:
+            self.drop()
+            raise PeerUntrusted(self.server, error.verify_message or error.reason) from None
+        except ssl.SSLError as error:
+            self.drop()
+            if "ALERT" in str(error.reason):
+                raise PeerRefused(self.server, str(error.reason).lower().replace("_", " ")) from None
+            raise PeerUnreachable(self.server, f"the encrypted connection failed: {error.reason or error}") from None
+        except http.client.HTTPException as error:
+            self.drop()
+            raise PeerUnreachable(self.server, f"its answer broke off ({type(error).__name__})") from None
+        except TimeoutError:
+            self.drop()
+            raise PeerUnreachable(self.server, f"it said nothing for {self._timeout:g} s") from None
+        except OSError as error:
+            self.drop()
+            raise PeerUnreachable(self.server, error.strerror or str(error)) from None
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        sock.close()

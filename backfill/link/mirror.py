@@ -1,0 +1,118 @@
+"""Following a peer: how its storages are read, what they cover, and which outages it saw, copied into this ledger.
+
+Rule: only what changed is asked for, so that a quiet hour costs nothing but pulses. A copy is never more than the peer
+said, and starts again when the peer's ledger did. Two services that share one ledger copy nothing.
+"""
+
+from collections.abc import Callable
+
+from backfill.link.client import LinkClient
+from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted
+from schema.ledger import Ledger
+from schema.spans import Span
+from schema.values import Cause, Outage
+from schema.wire import PROTOCOL, Hello, OutageMessage, Pulse
+
+_PAGES_AT_ONCE = 10_000
+
+
+class Follower:
+    """Keeps this ledger up with one peer. Every method blocks; one thread at a time.
+
+    Args:
+        own: the server whose service this is.
+        now: microseconds UTC.
+    """
+
+    def __init__(self, client: LinkClient, ledger: Ledger, own: str, now: Callable[[], int]) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._own = own
+        self._now = now
+        self._storages: dict[str, int] = {}
+        self._shared = False
+        self._boot = ""
+
+    def follow(self, pulse: Pulse) -> bool:
+        """Bring the copy up to what `pulse` says; returns whether anything changed. Raises the errors of a link."""
+        changed = False
+        if pulse.boot != self._boot or not {one.name for one in pulse.storages} <= self._storages.keys():
+            changed = self._greet()
+            self._boot = pulse.boot
+        if self._shared:
+            return changed
+        for state in pulse.storages:
+            if state.name in self._storages:
+                changed |= self._copy(state.name, state.epoch, state.seq)
+        return changed
+
+    def outages(self) -> None:
+        """Take in the outages that the peer recorded of itself and of us. Raises the errors of a link."""
+        if self._shared:
+            return
+        told = [one for one in self._client.outages().outages if one.server in (self._own, self._client.server)]
+        now = self._now()
+        with self._ledger.writing() as connection:
+            for one in told:
+                outage = _outage(one, now)
+                if outage is not None:
+                    self._ledger.history.outage_told(connection, outage)
+
+    def _greet(self) -> bool:
+        """Learn who answers and how its storages are read; returns whether that is new."""
+        hello = self._client.hello()
+        check(hello, self._client.server)
+        with self._ledger.writing() as connection:
+            self._shared = hello.ledger == self._ledger.contacts.identity(connection)
+            known = dict(self._ledger.mirror.about(connection, hello.server))
+            self._storages = {}
+            for one in hello.storages:
+                ident = self._ledger.names.storage_id(connection, hello.server, one.name)
+                self._storages[one.name] = ident
+                if not self._shared:
+                    self._ledger.mirror.note_about(connection, ident, one)
+            return any(known.get(self._storages[one.name]) != one for one in hello.storages)
+
+    def _copy(self, storage: str, epoch: str, seq: int) -> bool:
+        ident = self._storages[storage]
+        with self._ledger.reading() as connection:
+            seen, cursor = self._ledger.mirror.seen(connection, ident)
+        if seen == epoch and cursor and int(cursor.partition(".")[0]) >= seq:
+            return False
+        if seen != epoch:
+            cursor = ""
+        for _ in range(_PAGES_AT_ONCE):
+            page = self._client.coverage(storage, cursor)
+            if page.more and page.cursor == cursor:
+                break
+            with self._ledger.writing() as connection:
+                self._ledger.mirror.take(connection, ident, page, self._now())
+            cursor = page.cursor
+            if not page.more:
+                return True
+        raise PeerInvalid(self._client.server, f"the changes of {storage} have no end")
+
+
+def check(hello: Hello, expected: str) -> None:
+    """Check that it is the expected server, and that it can be spoken to. Raises PeerIncompatible, PeerUntrusted."""
+    if PROTOCOL not in hello.protocols:
+        raise PeerIncompatible(expected, f"release {hello.release} has versions {hello.protocols}, not {PROTOCOL}")
+    if hello.server != expected:
+        raise PeerUntrusted(expected, f"it calls itself {hello.server!r}; correct 'name' in [[peers]]")
+
+
+def _outage(told: OutageMessage, now: int) -> Outage | None:
+    """Return an outage as told, None for a kind of a newer release."""
+    try:
+        cause = Cause(told.cause)
+    except ValueError:
+        return None
+    end = max(told.start, now) if told.end is None else told.end
+    return Outage(
+        server=told.server,
+        camera=told.camera,
+        span=Span(told.start, end),
+        cause=cause,
+        evidence=told.evidence,
+        over=told.end is not None,
+    )

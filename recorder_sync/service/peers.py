@@ -1,0 +1,213 @@
+"""Keeping in touch with one peer: asking every few seconds, copying what is new, noting when it goes and comes.
+
+Rule: whatever goes wrong is a state of that peer with a reason, never the end of the service. What changed is in the
+ledger before anybody is woken.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from backfill.link.client import LinkClient
+from backfill.link.mirror import Follower
+from recorder_sync.alarms import kinds
+from recorder_sync.service import contact
+from recorder_sync.service.contact import Seen
+from recorder_sync.service.events import Events
+from recorder_sync.service.live import Live, PeerState
+from recorder_sync.service.offset import Offset, Offsets
+from schema.errors import (
+    OperatorError,
+    PeerIncompatible,
+    PeerInvalid,
+    PeerRefused,
+    PeerUntrusted,
+)
+from schema.ledger import Ledger
+from schema.ledger.contacts import Contact
+from schema.settings import Settings
+from schema.spans import MINUTE, SECOND
+from schema.values import Cause, Reach
+from schema.wire import Pulse
+
+_log = structlog.get_logger()
+_NOT_IT = (PeerIncompatible, PeerInvalid, PeerRefused, PeerUntrusted)
+_NOTED_EVERY = MINUTE
+"""How often a contact that did not change is written: for whoever reads the ledger after a crash."""
+_OUTAGES_EVERY = 60.0
+_TOLD_LEAST = 100_000
+"""A clock offset that moved by less than this, microseconds, is no news."""
+
+
+class PeerTask:
+    """One peer, for as long as the service runs.
+
+    Args:
+        now: microseconds UTC.
+        changed: called when the peer came, or has something new; `urgent` when it came.
+        learned: called when how its storages are read is new.
+    """
+
+    def __init__(
+        self,
+        client: LinkClient,
+        ledger: Ledger,
+        settings: Settings,
+        own: str,
+        live: Live,
+        events: Events,
+        *,
+        now: Callable[[], int],
+        changed: Callable[[bool], None],
+        learned: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._rules = settings.service
+        self._own = own
+        self._live = live
+        self._events = events
+        self._now = now
+        self._changed = changed
+        self._learned = learned
+        self._follower = Follower(client, ledger, own, now)
+        self._seen = self._remembered()
+        self._offsets = Offsets()
+        self._offset: Offset | None = None
+        self._noted = 0
+        self._outages_at = 0.0
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            began = time.monotonic()
+            try:
+                await self._ask()
+            except OperatorError as error:  # the ledger's: it may be back at the next pulse
+                _log.warning("peer.not_noted", peer=self._client.server, problem=str(error))
+            wait = contact.next_pulse(self._seen, self._rules.pulse / SECOND)
+            await asyncio.sleep(max(0.05, wait - (time.monotonic() - began)))
+
+    async def _ask(self) -> None:
+        asked = self._now()
+        try:
+            pulse = await asyncio.to_thread(self._client.pulse)
+        except OperatorError as error:
+            await self._failed(error)
+            return
+        self._offset = self._offsets.add(asked, pulse.now, self._now())
+        before = self._seen
+        self._seen = contact.answered(before, paused=pulse.paused, now=self._now(), clock=time.monotonic())
+        came = not contact.is_here(before.state)
+        try:
+            news = await asyncio.to_thread(self._follower.follow, pulse)
+            if came or time.monotonic() >= self._outages_at:
+                await asyncio.to_thread(self._follower.outages)
+                self._outages_at = time.monotonic() + _OUTAGES_EVERY
+        except OperatorError as error:
+            if not isinstance(error, _NOT_IT):
+                raise
+            self._seen = before
+            await self._failed(error)
+            return
+        self._show(pulse)
+        if came:
+            _log.info("peer.came", peer=self._client.server, away_since=before.since)
+            await asyncio.to_thread(self._came, before)
+            self._learned()
+        elif self._seen.state is not before.state or self._now() - self._noted > _NOTED_EVERY:
+            await asyncio.to_thread(self._note)
+        if news:
+            self._learned()
+        if came or news:
+            self._changed(came)
+
+    async def _failed(self, error: OperatorError) -> None:
+        before = self._seen
+        self._seen = contact.failed(
+            before,
+            refused=isinstance(error, _NOT_IT),
+            detail=str(error),
+            now=self._now(),
+            clock=time.monotonic(),
+            away=self._rules.away / SECOND,
+        )
+        self._show(None)
+        if self._seen.state is not before.state:
+            _log.warning("peer.gone", peer=self._client.server, state=self._seen.state.value, problem=str(error))
+            await asyncio.to_thread(self._went)
+
+    def _came(self, before: Seen) -> None:
+        """Note the end of an outage, if one had begun."""
+        with self._ledger.writing() as connection:
+            self._ledger.contacts.note(connection, self._contact())
+            self._ledger.history.outage_ended(connection, self._client.server, Cause.SERVER, self._now())
+            if before.state in (Reach.AWAY, Reach.REFUSED):
+                back = kinds.server_back(
+                    server=self._client.server, observer=self._own, since=before.since, at=self._now()
+                )
+                self._events.raise_(connection, back)
+        self._noted = self._now()
+
+    def _went(self) -> None:
+        """Note the beginning of an outage; that it goes on being away after a restart of ours is no other one."""
+        seen = self._seen
+        with self._ledger.writing() as connection:
+            self._ledger.contacts.note(connection, self._contact())
+            self._ledger.history.outage_began(
+                connection, self._client.server, Cause.SERVER, seen.since, f"{self._own} had no answer: {seen.detail}"
+            )
+            failed = kinds.server_failed(
+                server=self._client.server, observer=self._own, since=seen.since, at=self._now(), reason=seen.detail
+            )
+            self._events.raise_(connection, failed)
+        self._noted = self._now()
+
+    def _remembered(self) -> Seen:
+        """Return what was known before the service was started again: an outage is one, whoever restarts in it."""
+        with self._ledger.reading() as connection:
+            for one in self._ledger.contacts.all(connection):
+                if (one.observer, one.server) == (self._own, self._client.server):
+                    return Seen(
+                        state=one.state if one.state in (Reach.AWAY, Reach.REFUSED) else Reach.UNKNOWN,
+                        since=one.since,
+                        last=one.seen,
+                        heard=time.monotonic(),
+                        detail=one.detail,
+                    )
+        return Seen(since=self._now(), heard=time.monotonic())
+
+    def _note(self) -> None:
+        with self._ledger.writing() as connection:
+            self._ledger.contacts.note(connection, self._contact())
+        self._noted = self._now()
+
+    def _contact(self) -> Contact:
+        return Contact(
+            observer=self._own,
+            server=self._client.server,
+            state=self._seen.state,
+            since=self._seen.since,
+            seen=self._seen.last,
+            offset=None if self._offset is None else self._offset.us,
+            offset_error=None if self._offset is None else self._offset.error,
+            detail=self._seen.detail,
+        )
+
+    def _show(self, pulse: Pulse | None) -> None:
+        known = self._live.now().peers.get(self._client.server)
+        cameras = tuple(pulse.cameras) if pulse is not None else known.cameras if known is not None else ()
+        self._live.peer(
+            self._client.server,
+            PeerState(
+                state=self._seen.state,
+                since=self._seen.since,
+                last=self._seen.last,
+                detail=self._seen.detail,
+                offset=None if self._offset is None else self._offset.us,
+                offset_error=None if self._offset is None else self._offset.error,
+                cameras=cameras,
+            ),
+        )

@@ -1,0 +1,203 @@
+"""Looking at this server itself: its storages' events and scans, its recorder's silence, its disks.
+
+Rule: what is seen becomes an outage and an alarm in one transaction, once; a scan that fails is a state, not the end.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import structlog
+
+from backfill.gate import Gate
+from backfill.scan import ScanOptions
+from backfill.storage import Storage
+from backfill.watch import Watch
+from recorder_sync.alarms import kinds
+from recorder_sync.app import App
+from recorder_sync.service.events import Events
+from recorder_sync.service.live import Live
+from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence
+from schema.errors import OperatorError
+from schema.settings import Settings
+from schema.spans import MINUTE, Span
+from schema.values import Cause
+from schema.wire import CameraState
+
+_log = structlog.get_logger()
+_LOOK_EVERY = 5.0
+_DISK_EASES = 1.1
+"""Free space must be above the limit by this factor before it can be low again."""
+
+
+class Watching:
+    """Everything this host sees of its own server.
+
+    Args:
+        app: returns what to work with as it is now.
+        changed: called when storages hold something new, or are back; `urgent` when an outage ended.
+    """
+
+    def __init__(
+        self,
+        app: Callable[[], App],
+        settings: Settings,
+        own: str,
+        live: Live,
+        events: Events,
+        *,
+        now: Callable[[], int],
+        changed: Callable[[bool], None],
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._own = own
+        self._live = live
+        self._events = events
+        self._now = now
+        self._changed = changed
+        self._digests = Gate(settings.scan.rate)
+        self._away: dict[str, int] = {}
+        """Storages that are away, by title, and since when."""
+        self._silence = Silence()
+        self._low: set[str] = set()
+
+    async def watch(self) -> None:
+        """Follow the storages until cancelled."""
+        self._remember()
+        try:
+            await Watch(self._storages(), self._look, rescan=self._settings.scan.rescan, said=_log.info).run()
+        finally:
+            self._digests.stop()
+
+    def _storages(self) -> list[Storage]:
+        return [storage for storage in self._app().site.storages if storage.server == self._own]
+
+    async def _look(self, storage: Storage, folders: frozenset[str] | None) -> bool:
+        """Scan what was heard of, and tell what is new; returns whether something there is still open."""
+        options = ScanOptions(only=folders)
+        try:
+            scanned = await asyncio.to_thread(lambda: self._app().scan_one(storage, options, digesting=self._digests))
+        except OperatorError as error:  # the ledger's: the next scan sees what this one missed
+            _log.warning("scan.failed", storage=storage.title, problem=str(error))
+            return True
+        if scanned.report is None:
+            await asyncio.to_thread(self._storage_away, storage, scanned.error)
+            return False
+        back = self._away.pop(storage.title, None)
+        if back is not None:
+            alarm = kinds.storage_back(server=self._own, storage=storage.name, since=back, at=self._now())
+            await asyncio.to_thread(self._events.tell, alarm)
+        report = scanned.report
+        if report.added or report.changed or report.deleted or report.moved or back is not None:
+            self._changed(back is not None)
+        return bool(report.still_open)
+
+    def _storage_away(self, storage: Storage, error: OperatorError | None) -> None:
+        """Tell once that a storage cannot be read."""
+        if storage.title in self._away:
+            return
+        _log.warning("storage.away", storage=storage.title, problem=str(error))
+        self._away[storage.title] = since = self._now()
+        alarm = kinds.storage_away(server=self._own, storage=storage.name, since=since, at=since, reason=str(error))
+        self._events.tell(alarm)
+        self._live.change(absent=frozenset(self._away))
+
+    async def observe(self) -> None:
+        """See every few seconds whether the recorder records and the disks have room, until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self._observe)
+            except OperatorError as error:
+                _log.warning("observe.failed", problem=str(error))
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _remember(self) -> None:
+        """Take up what was known when the service ended: an outage is one, whoever restarts in it."""
+        app = self._app()
+        with app.ledger.reading() as connection:
+            known = app.ledger.history.outages(connection, None, self._now())
+        mine = [one for one in known if one.server == self._own and not one.over]
+        recorder = next((one.span.start for one in mine if one.cause is Cause.RECORDER), None)
+        cameras = {one.camera: one.span.start for one in mine if one.cause is Cause.CAMERA and one.camera}
+        self._silence = Silence(recorder, cameras)
+
+    def _observe(self) -> None:
+        """Compare each camera's newest recording here with now and with the peers."""
+        app, now = self._app(), self._now()
+        newest, segment = self._newest(app)
+        elsewhere = self._live.newest_elsewhere(self._own)
+        found = silence(
+            newest,
+            elsewhere,
+            now=now,
+            patience=patience(segment, self._settings.service.silent),
+            continuous=self._settings.gaps.policy == "always",
+        )
+        before, self._silence = self._silence, found
+        quiet = set(newest) if found.recorder is not None else set(found.cameras)
+        known = sorted((camera, end) for camera, end in newest.items() if now - end < REMEMBERED)
+        states = (CameraState(camera=camera, newest=end, recording=camera not in quiet) for camera, end in known)
+        self._live.recorded(self._own, tuple(states))
+        if (before.recorder is None) != (found.recorder is None) or before.cameras.keys() != found.cameras.keys():
+            self._tell(app, before, found, elsewhere)
+        self._look_at_disks()
+
+    def _newest(self, app: App) -> tuple[dict[str, int], int]:
+        """Return the end of each camera's newest own recording, and how long a recording usually is."""
+        newest: dict[str, int] = {}
+        segment = 0
+        for storage in self._storages():
+            traits = storage.layout.traits
+            segment = max(segment, traits.segment)
+            window = Span(self._now() - REMEMBERED, self._now() + MINUTE)
+            for camera, held in app.ledger.held(storage.id, traits.joint, window).items():
+                if held.own:
+                    newest[camera] = max(newest.get(camera, 0), held.own[-1].end)
+        return newest, segment
+
+    def _tell(self, app: App, before: Silence, found: Silence, elsewhere: dict[str, int]) -> None:
+        """Write what began and what ended."""
+        now, history = self._now(), app.ledger.history
+        recording = sorted(name for name, one in self._live.now().peers.items() if one.cameras)
+        with app.ledger.writing() as connection:
+            if before.recorder is None and found.recorder is not None:
+                said = f"no camera of {self._own} brought a new recording"
+                history.outage_began(connection, self._own, Cause.RECORDER, found.recorder, said)
+                alarm = kinds.recorder_silent(server=self._own, since=found.recorder, at=now)
+                self._events.raise_(connection, alarm)
+            if before.recorder is not None and found.recorder is None:
+                history.outage_ended(connection, self._own, Cause.RECORDER, now)
+                alarm = kinds.recorder_back(server=self._own, since=before.recorder, at=now)
+                self._events.raise_(connection, alarm)
+            for camera in sorted(found.cameras.keys() - before.cameras.keys()):
+                since = found.cameras[camera]
+                others = recording if elsewhere.get(camera, 0) > since else []
+                said = f"{camera} brought no new recording on {self._own}"
+                history.outage_began(connection, self._own, Cause.CAMERA, since, said, camera)
+                alarm = kinds.camera_silent(server=self._own, camera=camera, since=since, at=now, elsewhere=others)
+                self._events.raise_(connection, alarm)
+            for camera in sorted(before.cameras.keys() - found.cameras.keys()):
+                history.outage_ended(connection, self._own, Cause.CAMERA, now, camera)
+                if found.recorder is None:
+                    alarm = kinds.camera_back(server=self._own, camera=camera, since=before.cameras[camera], at=now)
+                    self._events.raise_(connection, alarm)
+        if found.recorder is None and before.recorder is not None:
+            self._changed(True)
+
+    def _look_at_disks(self) -> None:
+        limit = self._settings.service.reserve
+        for storage in self._storages():
+            try:
+                info = os.statvfs(storage.root)
+            except OSError:
+                continue  # that it is away is told by the scan
+            free = info.f_bavail * info.f_frsize
+            if free < limit and storage.title not in self._low:
+                self._low.add(storage.title)
+                alarm = kinds.disk_low(
+                    server=self._own, storage=storage.name, at=self._now(), free=free, reserve=int(limit)
+                )
+                self._events.tell(alarm)
+            elif free > limit * _DISK_EASES:
+                self._low.discard(storage.title)

@@ -1,0 +1,120 @@
+"""The link as it should be: what one server has, the other learns, fetches and counts; a quiet hour costs nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backfill.link.answers import Observed
+from schema.spans import Span
+from schema.values import GapState
+from schema.wire import CameraState
+from tests import make
+from tests.links import Pair, linked
+
+SIZE = 200_000
+
+
+@pytest.fixture(params=[True, False], ids=["tls", "plain"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    make.record(tmp_path / "a/recordings", "front", [*range(0, 40, 10), *range(100, 140, 10)], seed=1, size=3000)
+    make.record(tmp_path / "b/recordings", "front", range(5, 135, 10), seed=2, size=SIZE)
+    with linked(tmp_path, encrypted=request.param) as pair:
+        pair.a.scan()
+        pair.b.scan()
+        yield pair
+
+
+def test_what_is_missing_here_comes_over_the_link_bit_for_bit(pair: Pair) -> None:
+    pair.follow()
+    before = pair.a.survey()
+    assert [gap.state for gap in before.gaps if gap.server == "a"] == [GapState.FILLABLE]
+    result = pair.a.fill("a")
+    assert (result.refused, result.stopped) == ((), "")
+    assert result.sent == SIZE * len(result.landed) > 0
+    for one in result.landed:
+        here, there = pair.a.root("a") / one.path, pair.b.root("b") / one.task.source.path
+        assert here.read_bytes() == there.read_bytes()
+        assert here.stat().st_mtime_ns == there.stat().st_mtime_ns
+    assert {gap.state for gap in pair.a.survey().gaps if gap.server == "a"} == {GapState.FILLED}
+    assert pair.a.fill("a").sent == 0
+
+
+def test_what_came_over_the_link_is_never_offered_back(pair: Pair) -> None:
+    pair.follow()
+    brought = {one.path for one in pair.a.fill("a").landed}
+    pair.b.settings  # noqa: B018
+    with pair.a.ledger.reading() as connection:
+        page = pair.a.ledger.segments.window(connection, pair.a.site.storages[0].id, "front", Span(0, make.LATER))
+    assert {one.path for one in page if one.origin == "b"} == brought
+
+
+def test_a_quiet_hour_costs_a_pulse_and_no_page(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pair.follow()
+    asked: list[str] = []
+    real = type(pair.client)._ask
+
+    def count(self: object, kind: object, what: str, *rest: object, **named: object) -> object:
+        asked.append(what)
+        return real(self, kind, what, *rest, **named)  # type: ignore[arg-type]
+
+    from backfill.link.mirror import Follower
+
+    follower = Follower(pair.client, pair.a.ledger, "a", pair.a.clock)
+    follower.follow(pair.client.pulse())
+    monkeypatch.setattr(type(pair.client), "_ask", count)
+    for _ in range(3):
+        assert not follower.follow(pair.client.pulse())
+    assert asked == ["pulse"] * 3
+    make.record(pair.b.root("b"), "front", [145], seed=2)
+    pair.b.scan()
+    assert follower.follow(pair.client.pulse())
+    assert asked[3:] == ["pulse", "coverage"]
+
+
+def test_what_was_deleted_there_is_not_offered_here_any_more(pair: Pair) -> None:
+    pair.follow()
+    for path in sorted(pair.b.root("b").rglob("*.mp4"))[3:6]:
+        path.unlink()
+    pair.b.scan()
+    pair.follow()
+    states = {gap.state for gap in pair.a.survey().gaps if gap.server == "a"}
+    assert states == {GapState.FILLABLE, GapState.LOST}
+
+
+def test_a_ledger_built_anew_there_is_copied_anew_here(pair: Pair) -> None:
+    pair.follow()
+    before = pair.a.survey().coverage
+    with pair.b.ledger.writing() as connection:
+        pair.b.ledger.segments.forget_storage(connection, pair.b.site.storages[0].id)
+    pair.b.scan()
+    assert pair.follow()
+    assert pair.a.survey().coverage == before
+
+
+def test_a_damaged_copy_of_coverage_is_fetched_again(pair: Pair) -> None:
+    from sqlalchemy import text
+
+    pair.follow()
+    before = pair.a.survey().coverage
+    with pair.a.ledger.writing() as connection:
+        ident = pair.a.site.remote[0].id
+        connection.execute(text("UPDATE coverage SET body = x'00' WHERE storage_id = :one"), {"one": ident})
+    assert pair.a.survey().coverage != before
+    assert pair.follow()
+    assert pair.a.survey().coverage == before
+
+
+def test_pages_are_followed_to_their_end(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill.link.answers.SEGMENTS_AT_ONCE", 2)
+    pair.follow()
+    assert len(pair.client.segments("main", "front", Span(make.T0, make.T0 + 200_000_000))) == 13
+
+
+def test_a_pulse_says_what_the_service_sees(tmp_path: Path) -> None:
+    make.record(tmp_path / "a/recordings", "front", [0])
+    make.record(tmp_path / "b/recordings", "front", [0])
+    seen = Observed(cameras=(CameraState(camera="front", newest=5, recording=False),), filling=True, paused="repair")
+    with linked(tmp_path, observed=seen) as pair:
+        pulse = pair.client.pulse()
+    assert (pulse.cameras, pulse.filling, pulse.paused) == (list(seen.cameras), True, "repair")
