@@ -1,8 +1,8 @@
 """The Windows service: a thin wrapper that pywin32 can start, and its installing, removing and asking after.
 
 Rule: importable everywhere, so that it can be tested without Windows; pywin32 is fetched when something is asked of it.
-What the service does is `recorder_sync.service.run`, the same as on Linux; this only starts and stops it. Nothing here has
-been run on Windows.
+What the service does is `recorder_sync.service.run`, the same as on Linux; this only starts and stops it. Nothing here
+has been run on Windows.
 """
 
 import asyncio
