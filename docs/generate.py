@@ -6,7 +6,9 @@ Run `python docs/generate.py` after changing them; a test fails while they diffe
 import ast
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from schema.documents import DOCUMENTS, json_schema
 from schema.errors import catalogue
@@ -33,18 +35,26 @@ def exit_codes() -> str:
     return "\n".join(lines) + "\n"
 
 
+def command_words(group: Any) -> Iterator[list[str]]:
+    """Yield the words of every command below a group of commands, in the order of its help."""
+    for name, command in group.commands.items():
+        yield [name]
+        if hasattr(command, "commands"):
+            yield from ([name, *more] for more in command_words(command))
+
+
 def commands() -> str:
     """Return docs/reference/commands.md: every command's help as it is printed at 80 columns."""
+    from typer.main import get_command
     from typer.testing import CliRunner
 
     from recorder_sync.cli.main import app
 
     runner = CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
     parts = ["# Commands", "", "Made from the command line itself by `python docs/generate.py`.", ""]
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    for name in ("", *names):
-        title = f"recorder-sync {name}".strip()
-        printed = runner.invoke(app, [*([name] if name else []), "--help"], prog_name="recorder-sync").output
+    for words in ([], *command_words(get_command(app))):
+        title = " ".join(["recorder-sync", *words])
+        printed = runner.invoke(app, [*words, "--help"], prog_name="recorder-sync").output
         text = "\n".join(line.rstrip() for line in printed.strip().splitlines())
         parts += [f"## {title}", "", "```", text, "```", ""]
     return "\n".join(parts)

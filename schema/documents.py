@@ -378,6 +378,21 @@ class DemoDocument(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
 
 
+class ServiceDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`recorder-sync service status --json`. `state` and `since` are in the service manager's own words."""
+
+    name: str
+    active: bool
+    enabled: bool | None
+    """Whether it starts with the machine; null if that is not known."""
+    state: str
+    status: str = ""
+    """What the service says of itself."""
+    pid: int | None = None
+    restarts: int = 0
+    since: str = ""
+
+
 class AlarmDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One alarm: what webhooks and commands get. The same `key` is the same event, however often it is sent."""
 
@@ -433,6 +448,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "fill": FillsDocument,
     "gaps": GapsDocument,
     "scan": ScansDocument,
+    "service": ServiceDocument,
     "status": StatusDocument,
     "verify": VerifyDocument,
 }

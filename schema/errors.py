@@ -351,6 +351,41 @@ class RecorderDatabase(OperatorError):
     hint = "the files are landed and safe; rows are added by the next fill"
 
 
+class ServiceManagerMissing(OperatorError):
+    """{0} is not at work here: {1}"""
+
+    exit_code = 54
+    hint = "'recorder-sync service install --print' shows the unit; or let your own supervisor run 'recorder-sync run'"
+
+
+class RightsMissing(OperatorError):
+    """{0} needs the rights of {1}"""
+
+    exit_code = 59
+    hint = "run it again with sudo, or from a console opened as administrator; nothing was changed"
+
+
+class ServiceCommandFailed(OperatorError):
+    """{0} failed: {1}"""
+
+    exit_code = 61
+    hint = "'journalctl -u recorder-sync' (Windows: the event viewer) says more; put right what it names and try again"
+
+
+class ServiceForeign(OperatorError):
+    """{0} was not written by 'recorder-sync service install'"""
+
+    exit_code = 57
+    hint = "it was not touched; choose another name with --name, or remove it by hand"
+
+
+class ServiceUnknown(OperatorError):
+    """there is no service called {0} here"""
+
+    exit_code = 58
+    hint = "run 'recorder-sync service install', or name another with --name"
+
+
 class AlarmUndelivered(OperatorError):
     """alarm channel {0} did not take the test alarm: {1}"""
 

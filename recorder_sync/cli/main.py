@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from recorder_sync.cli import hosting
+from recorder_sync.cli.options import DEFAULT, Cameras, Config, Json, NoScan, Servers, Since, Until
 from recorder_sync.version import __version__
 
 app = typer.Typer(
@@ -22,26 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Config = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="RECORDER_SYNC_CONFIG", help="Configuration file.", metavar="FILE", show_default=True
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Since = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Look from here on: 2026-11-22, 2026-11-22T10:00:00Z, or 2h for two hours ago."),
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Look up to here; forms as for --since.")]
-Cameras = Annotated[list[str] | None, typer.Option("--camera", metavar="NAME", help="Only this camera; repeatable.")]
-Servers = Annotated[list[str] | None, typer.Option("--server", metavar="NAME", help="Only this server; repeatable.")]
-NoScan = Annotated[
-    bool, typer.Option("--no-scan", help="Use what the ledger knows; do not look at the storages first.")
-]
-
-DEFAULT = Path("recorder-sync.toml")
 
 
 def _version(wanted: bool) -> None:
@@ -367,6 +349,11 @@ def status(
     from recorder_sync.cli.status import run
 
     raise typer.Exit(run(config, pages=[path for path in (html, svg) if path], as_json=json))
+
+
+app.command(short_help="Let the service fill nothing for a while.")(hosting.pause)
+app.command(short_help="Let the service fill again.")(hosting.resume)
+app.add_typer(hosting.service, name="service", short_help="Have the machine start it: install, uninstall, status.")
 
 
 @app.command(short_help="Show the last alarms, or try the channels.")

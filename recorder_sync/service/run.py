@@ -292,7 +292,8 @@ def serve(config: Path, said: Callable[[Service], None] = lambda _: None) -> Non
             service = Service(settings, ledger)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, service.stop)
+                with contextlib.suppress(NotImplementedError):  # on Windows, where the service manager stops it
+                    loop.add_signal_handler(number, service.stop)
             said(service)
             await service.run()
 
