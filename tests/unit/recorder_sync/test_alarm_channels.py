@@ -165,6 +165,13 @@ def test_without_starttls_nothing_is_said_in_the_clear() -> None:
         assert len(post.mails) == 1
 
 
+def test_a_mail_server_that_repeats_the_password_is_not_quoted_with_it() -> None:
+    with receivers.post() as post:
+        post.answers["op@x.example"] = "550 not with s3cret-word"
+        with pytest.raises(ChannelFailed, match=r"550 .*not with \*\*\*"):
+            send(mail(post.address, starttls=False, password="${PW}"), PW="s3cret-word")
+
+
 def test_one_address_that_is_refused_does_not_send_the_mail_to_the_others_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
