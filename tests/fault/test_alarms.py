@@ -29,6 +29,8 @@ from tests.fault.children import forked
 from tests.make import T0
 
 AFTER_THE_CRASH = 60 * SECOND
+AN_HOUR = 3600 * SECOND
+"""So long ago alarms here were noticed: what they say of their time cannot be when they were sent."""
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def states(ledger: Ledger) -> list[Sending]:
 def raise_one(ledger: Ledger, since: int, channels: list[AlarmChannel]) -> None:
     """What a service does that notices an outage: the outage and its alarm in one transaction."""
     alarm = kinds.server_failed(
-        server="nvr-b", observer="nvr-a", since=since, at=time.time_ns() // 1000, reason="no route"
+        server="nvr-b", observer="nvr-a", since=since, at=time.time_ns() // 1000 - AN_HOUR, reason="no route"
     )
     with ledger.writing() as connection:
         ledger.history.outage_began(connection, "nvr-b", Cause.SERVER, since, "no route", camera=str(since))
@@ -123,6 +125,7 @@ def test_killed_between_the_answer_and_the_record_it_is_sent_again_with_the_same
         assert web.keys[0] == web.keys[1]
         assert web.got[0][1] == web.got[1][1]
         assert post.mails[0].as_bytes() == post.mails[1].as_bytes()
+        assert post.mails[0]["Date"].datetime.timestamp() < time.time() - 3500
 
 
 def test_killed_before_it_was_sent_it_is_sent_once_with_its_own_time(url: str) -> None:
