@@ -193,8 +193,8 @@ def lost(*, server: str, camera: str, spans: Sequence[Span], at: int, reason: st
         server=server,
         camera=camera,
         at=at,
-        text=f"{human_duration(total(spans))} of camera {camera}{_between(spans)} are lost for good: {reason}. No"
-        " server of the pair has them, and nothing will bring them back.",
+        text=f"{human_duration(total(spans))} of camera {camera} on {server}{_between(spans)} is lost"
+        f" for good: {reason}. No server of the pair has it, and nothing will bring it back.",
         facts={"reason": reason, **_spans(spans)},
     )
 

@@ -17,6 +17,8 @@ from schema.moments import iso
 from schema.service import AlarmChannel, split_address
 from schema.values import Alarm, AlarmKind
 
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
 _DAEMON = 3
 _ERROR, _WARNING, _NOTICE = 3, 4, 5
 _SERIOUS = frozenset({AlarmKind.SERVER_FAILED, AlarmKind.STORAGE_AWAY, AlarmKind.LOST, AlarmKind.DAMAGE})
@@ -34,6 +36,7 @@ class Syslog:
     def __init__(self, settings: AlarmChannel) -> None:
         self.name = settings.name
         self.timeout = seconds(settings)
+        self._goodbye = min(_GOODBYE, self.timeout / 2)
         url = urlsplit(settings.url or "")
         self._scheme, self._path = url.scheme, url.path
         self._address = ("", 0) if url.scheme == "unix" else split_address(url.netloc)
@@ -43,8 +46,10 @@ class Syslog:
         line = message(alarm, socket.gethostname(), os.getpid())
         send = {"udp": self._udp, "tcp": self._tcp, "unix": self._unix}[self._scheme]
         try:
-            async with asyncio.timeout(self.timeout):
-                await send(line)
+            async with asyncio.timeout(self.timeout - self._goodbye):
+                stream = await send(line)
+            if stream is not None:
+                await _part(*stream, self._goodbye)
         except TimeoutError:
             raise ChannelFailed(f"not sent within {self.timeout:g} s") from None
         except OSError as error:
@@ -63,12 +68,12 @@ class Syslog:
         finally:
             transport.close()
 
-    async def _tcp(self, line: bytes) -> None:
+    async def _tcp(self, line: bytes) -> Stream:
         host, port = self._address
-        reader, writer = await asyncio.open_connection(host, port)
-        await _hand_over(reader, writer, b"%d %s" % (len(line), line))  # RFC 6587, octet counting
+        stream = await asyncio.open_connection(host, port)
+        return await _hand_over(stream, b"%d %s" % (len(line), line))  # RFC 6587, octet counting
 
-    async def _unix(self, line: bytes) -> None:
+    async def _unix(self, line: bytes) -> Stream | None:
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
@@ -79,19 +84,29 @@ class Syslog:
                     raise
             else:
                 await loop.sock_sendall(sock, line)
-                return
-        reader, writer = await asyncio.open_unix_connection(self._path)
-        await _hand_over(reader, writer, line + b"\n")
+                return None
+        stream = await asyncio.open_unix_connection(self._path)
+        return await _hand_over(stream, line + b"\n")
 
 
-async def _hand_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Send `data` and give the server a moment to object. Raises OSError."""
+async def _hand_over(stream: Stream, data: bytes) -> Stream:
+    """Send all of `data` and the end. Raises OSError."""
+    _, writer = stream
     try:
         writer.write(data)
         await writer.drain()
         writer.write_eof()
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return stream
+
+
+async def _part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: float) -> None:
+    """Give the server a moment to reset the connection instead of reading. Raises OSError."""
+    try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE):
+            async with asyncio.timeout(patience):
                 while await reader.read(4096):
                     pass
     finally:

@@ -106,9 +106,9 @@ def _told(raised: Raised) -> Text:
         elif one.state is Sending.EXPIRED:
             lines.append(Text(f"{one.channel}: given up after a week: {one.error}", style="red"))
         elif one.attempts:
-            lines.append(
-                Text(f"{one.channel}: tried {one.attempts} times: {one.error or 'no outcome'}", style="yellow")
-            )
+            tries = "once" if one.attempts == 1 else f"{one.attempts} times"
+            said = one.error or "under way, or stopped over it"
+            lines.append(Text(f"{one.channel}: tried {tries}: {said}", style="yellow"))
         else:
             lines.append(Text(f"{one.channel}: waits", style="yellow"))
     return Text("\n").join(lines) if lines else Text("nobody", style="dim")

@@ -18,7 +18,7 @@ from typer.main import get_command
 from backfill.layouts import available
 from backfill.layouts.registry import layout_class
 from recorder_sync.cli.main import app
-from schema.documents import GapDocument, SpanDocument
+from schema.documents import AlarmDocument, GapDocument, SpanDocument
 from schema.settings import StorageSettings, TemplateRules, parse
 from tests import make
 
@@ -131,8 +131,8 @@ def test_configuration_examples_are_valid(page: Path, tmp_path: Path) -> None:
 
 
 def test_json_examples_have_the_documented_shape() -> None:
-    gap, span = blocks(REPOSITORY / "docs" / "reference" / "json.md", "json")
-    for text, shape in ((gap, GapDocument), (span, SpanDocument)):
+    gap, span, alarm = blocks(REPOSITORY / "docs" / "reference" / "json.md", "json")
+    for text, shape in ((gap, GapDocument), (span, SpanDocument), (alarm, AlarmDocument)):
         document = msgspec.json.decode(text, type=shape)
         assert json.loads(msgspec.json.encode(document)) == json.loads(text)
 
