@@ -100,6 +100,20 @@ def record(
         run.end()
 
 
+def reencode(source: bytes) -> bytes:
+    """Return a stream of the same pictures, decoded and encoded again, as a recorder does that does not copy."""
+    made = io.BytesIO()
+    with av.open(io.BytesIO(source), format="mpegts") as container, av.open(made, "w", format="mpegts") as again:
+        options = {"preset": "ultrafast", "tune": "zerolatency", "qp": "35", "x264-params": f"keyint={GOP}:scenecut=0"}
+        video = again.add_stream("libx264", rate=RATE, options=options)
+        video.width, video.height, video.pix_fmt, video.thread_count = WIDTH, HEIGHT, "yuv420p", 1
+        for number, frame in enumerate(container.decode(video=0)):
+            frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, RATE), 0
+            again.mux(video.encode(frame))
+        again.mux(video.encode(None))
+    return made.getvalue()
+
+
 def remux(source: bytes, path: Path, kind: str, options: dict[str, str] | None = None) -> Path:
     """Write a whole stream into another container, never re-encoded."""
     with av.open(io.BytesIO(source), format="mpegts") as container:

@@ -142,8 +142,14 @@ def match(ours: Sequence[Filmed], theirs: Sequence[Filmed], *, about: int = 0) -
         if digest in there
     ]
     repeated = (repeated_here & (repeated_there | there.keys())) | (repeated_there & here.keys())
+    alike = sum(frame.digest in repeated for one in ours for frame in one.frames)
+    if alike > len(matches):
+        # Where most pictures look like others, the few that do not may well have their like in what was not read.
+        return Unmatched(
+            why=Doubt.REPEATED, detail=f"{alike} key frames that both hold look like others, {len(matches)} do not"
+        )
     if len(matches) < LEAST:
-        return _too_few(ours, theirs, about, len(matches), len(repeated))
+        return _too_few(ours, theirs, about, len(matches))
     votes = [vote for pair in _by_pair(matches) for vote in _votes(ours, theirs, pair)]
     agreeing = _most_agreed(votes)
     count = _pictures(agreeing)
@@ -222,10 +228,8 @@ def _pictures(votes: Iterable[_Vote]) -> int:
     return sum(vote.matches for vote in votes)
 
 
-def _too_few(ours: Sequence[Filmed], theirs: Sequence[Filmed], about: int, matches: int, repeated: int) -> Unmatched:
+def _too_few(ours: Sequence[Filmed], theirs: Sequence[Filmed], about: int, matches: int) -> Unmatched:
     """Return why there are too few equal pictures to tell anything."""
-    if repeated:
-        return Unmatched(why=Doubt.REPEATED, detail=f"{repeated} of those that both hold are not unique, {matches} are")
     common = intersect(
         merge(one.span for one in ours),
         merge(Span(one.span.start - about, one.span.end - about) for one in theirs),
