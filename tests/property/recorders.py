@@ -56,7 +56,9 @@ class Server:
 
     def runs(self) -> list[Run]:
         """Return its recordings as the ledger keeps them."""
-        return runs(((file.segment.start, file.segment.end, 0) for file in self.files), self.kind.joint)
+        return runs(
+            ((file.segment.start, file.segment.end, file.segment.start) for file in self.files), self.kind.joint
+        )
 
     def coverage(self, filled: Mapping[str, Sequence[File]] = {}) -> Coverage:
         """Return what the product believes of it, as the survey puts it together from the ledger."""
