@@ -110,7 +110,7 @@ def servers(
             if (cut == end and loses_last) or cut - now <= opened:
                 break
             start = _name(truth, opened, kind.blur)
-            files.append(_file(name, len(files), truth, start))
+            files.append(make_file(name, len(files), truth, start))
             now = cut
             number += 1
             first = False
@@ -121,7 +121,8 @@ def servers(
     return Server(name, kind, kept, [file for index, file in enumerate(files) if index in gone])
 
 
-def _file(server: str, number: int, truth: Span, start: int) -> File:
+def make_file(server: str, number: int, truth: Span, start: int) -> File:
+    """Return a file that truly holds `truth` and is named `start`."""
     segment = Segment(
         storage_id=1,
         camera="front",

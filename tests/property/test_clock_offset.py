@@ -16,7 +16,7 @@ from backfill.gaps import Coverage, Rules, fillable, find, hoped
 from backfill.keyframes.match import LEAST, Filmed, KeyFrame, Matched, match
 from backfill.plan import Source, choose, widen
 from schema.spans import MINUTE, SECOND, Span, merge, subtract
-from tests.property.recorders import FRIGATE, MEDIAMTX, MOTION, File, Server, servers
+from tests.property.recorders import FRIGATE, MEDIAMTX, MOTION, File, Server, make_file, servers
 from tests.property.test_nothing_lost import THRESHOLD, UNTIL, fetched, truly_missing
 
 kinds = st.sampled_from([FRIGATE, MEDIAMTX, MOTION])
@@ -127,6 +127,24 @@ def test_what_is_truly_missing_is_fetched_from_peers_with_other_clocks(data: st.
         offsets[name] = offset
     held = merge(file.truth for files in fetched(peers, planned(here, peers, offsets)).values() for file in files)
     assert subtract(truly_missing(here, peers, doubt(offsets, offsets)), held) == []
+
+
+def test_a_plan_reaches_farther_by_what_the_offset_may_be_wrong() -> None:
+    def films(name: str, *cuts: tuple[int, int]) -> Server:
+        files = [make_file(name, number, Span(*cut), cut[0]) for number, cut in enumerate(cuts)]
+        return Server(name, MEDIAMTX, files)
+
+    s = SECOND
+    here = films("a", (0, 10 * s), (10 * s, 20 * s), (40 * s, 50 * s), (50 * s, 60 * s))
+    half = s // 2
+    cuts = [(start * s + half, (start + 10) * s + half) for start in (0, 10, 20, 30, 40)]
+    # Believed 0.9 s too much, the peer's third file seems to begin at 19.6 s, before the gap; in truth it is at 20.5 s.
+    offset = Offset(us=3_900_000, uncertainty=s, basis=Basis.LINK)
+    peer = by_clock(films("b", *cuts), 3 * s)
+    chosen = [source.segment.path for source in planned(here, [peer], {"b": offset})]
+    assert chosen[0] == peer.files[1].segment.path
+    exact = [source.segment.path for source in planned(here, [films("b", *cuts)], {})]
+    assert set(exact) <= set(chosen)
 
 
 @given(servers("a", FRIGATE, until=UNTIL), servers("b", FRIGATE, until=UNTIL), clocks)

@@ -41,7 +41,7 @@ def test_exact_names_give_the_offset_whatever_the_cuts() -> None:
 
 
 def test_the_offset_is_turned_round_when_the_sides_are() -> None:
-    one, other = [filmed(0, range(10))], [filmed(2.25, range(10), blur=1)]
+    one, other = [filmed(0, range(10))], [filmed(2.25, range(10), blur=1, early=5)]
     here, there = matched(one, other), matched(other, one)
     assert (here.offset, here.uncertainty) == (-there.offset, there.uncertainty)
 
