@@ -4,6 +4,7 @@ Frame n is filmed at T0 + n / RATE. The cameras and recorders are the demo's; on
 """
 
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -55,15 +56,19 @@ class _Shelf:
     movflags: str
     on_beat: bool = False
     steady: bool = False
+    start: float = 0
 
     def path(self, camera: str, start: float) -> str:
+        self.start = start
         us, self.late = round(start * 1000) * 1000 + self.late, 0
         full = self.root / self.named(camera, us)
         full.parent.mkdir(parents=True, exist_ok=True)
         return str(full)
 
     def closed(self, segment: Segment) -> None:
-        """Leave the file as it was closed."""
+        """Date the file by when it ended on this recorder's clock: what was written just now is not read yet."""
+        ended = self.start + float(segment.length)
+        os.utime(segment.path, (ended, ended))
 
     def shut(self) -> None:
         """Nothing is left to do."""
