@@ -174,13 +174,14 @@ def _key_frames(container: "InputContainer", file: _Capped, start: int, window: 
         return
     video: VideoStream = container.streams.video[0]
     _skip_the_others(video)
-    tick = video.time_base
-    if tick is None:
+    tick, codec = video.time_base, video.codec_context
+    if tick is None or codec is None:  # PyAV has no context for a codec that FFmpeg does not know
+        file.problem = "no codec that we know"
         return
     zero = video.start_time
     if window is not None and zero is not None and window.start > start:
         container.seek(zero + int((window.start - start) / SECOND / tick), stream=video, backward=True)
-    slices = _Slices(video.codec_context.name, bytes(video.codec_context.extradata or b""))
+    slices = _Slices(codec.name, bytes(codec.extradata or b""))
     for packet in container.demux(video):
         if not file.allows():
             return

@@ -42,7 +42,7 @@ def offsets(ledger: Ledger, site: Site, now: int) -> dict[str, Offset]:
 
 def _by_frames(ledger: Ledger, ours: str, theirs: str, now: int) -> Offset | None:
     with ledger.reading() as connection:
-        known = {name: ident for ident, name in ledger.names.servers(connection)}
+        known = ledger.names.servers(connection)
         if ours not in known or theirs not in known:
             return None
         note = ledger.contacts.get(connection, _name(known[ours], known[theirs]))

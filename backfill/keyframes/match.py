@@ -9,7 +9,7 @@ differently. Source: measured on Frigate-like recorders and motion, 73 of 73 and
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median_low
@@ -142,16 +142,22 @@ def match(ours: Sequence[Filmed], theirs: Sequence[Filmed], *, about: int = 0) -
         if digest in there
     ]
     repeated = (repeated_here & (repeated_there | there.keys())) | (repeated_there & here.keys())
+    alike = sum(frame.digest in repeated for one in ours for frame in one.frames)
+    if alike > len(matches):
+        # Where most pictures look like others, the few that do not may well have their like in what was not read.
+        return Unmatched(
+            why=Doubt.REPEATED, detail=f"{alike} key frames that both hold look like others, {len(matches)} do not"
+        )
     if len(matches) < LEAST:
-        return _too_few(ours, theirs, about, len(matches), len(repeated))
+        return _too_few(ours, theirs, about, len(matches))
     votes = [vote for pair in _by_pair(matches) for vote in _votes(ours, theirs, pair)]
-    low, high = _most_agreed(votes)
-    agreeing = [vote for vote in votes if vote.low <= low and vote.high >= high]
-    count = sum(vote.matches for vote in agreeing)
+    agreeing = _most_agreed(votes)
+    count = _pictures(agreeing)
     if count < LEAST or count * 3 < len(matches) * 2:
         return Unmatched(
             why=Doubt.DISPUTED, detail=f"of {len(matches)} equal pictures no more than {count} say the same offset"
         )
+    low, high = max(vote.low for vote in agreeing), min(vote.high for vote in agreeing)
     return Matched(
         offset=(low + high) // 2,
         uncertainty=(high - low + 1) // 2,
@@ -212,25 +218,18 @@ def _votes(ours: Sequence[Filmed], theirs: Sequence[Filmed], pair: Sequence[_Mat
     ]
 
 
-def _most_agreed(votes: Sequence[_Vote]) -> tuple[int, int]:
-    """Return the range of offsets that most pictures allow; an empty one at 0 if there is no vote."""
-    edges: Mapping[int, list[int]] = defaultdict(list)
-    for vote in votes:
-        edges[vote.low].append(vote.matches)
-        edges[vote.high].append(-vote.matches)
-    best, weight, found = 0, 0, (0, 0)
-    places = sorted(edges)
-    for place, following in zip(places, [*places[1:], 0], strict=True):
-        weight += sum(edges[place])
-        if weight > best:
-            best, found = weight, (place, following)
-    return found
+def _most_agreed(votes: Sequence[_Vote]) -> list[_Vote]:
+    """Return the votes that allow one offset together, with the most pictures behind them."""
+    allowing = ([vote for vote in votes if vote.low <= one.low <= vote.high] for one in votes)
+    return max(allowing, key=_pictures, default=[])
 
 
-def _too_few(ours: Sequence[Filmed], theirs: Sequence[Filmed], about: int, matches: int, repeated: int) -> Unmatched:
+def _pictures(votes: Iterable[_Vote]) -> int:
+    return sum(vote.matches for vote in votes)
+
+
+def _too_few(ours: Sequence[Filmed], theirs: Sequence[Filmed], about: int, matches: int) -> Unmatched:
     """Return why there are too few equal pictures to tell anything."""
-    if repeated:
-        return Unmatched(why=Doubt.REPEATED, detail=f"{repeated} of those that both hold are not unique, {matches} are")
     common = intersect(
         merge(one.span for one in ours),
         merge(Span(one.span.start - about, one.span.end - about) for one in theirs),

@@ -35,6 +35,7 @@ def run(
         for other in others:
             mine = [one for one in findings if one.theirs == other]
             if any(isinstance(one.result, Matched) for one in mine):
+                # None forgets what was known: cameras that exclude each other speak for a zone or a clock set wrong.
                 remember(app.ledger, first, other, together(mine), question.now)
         known = offsets(app.ledger, app.site, question.now)
         limit = app.settings.service.offset
@@ -81,7 +82,7 @@ def _show(first: str, others: list[str], findings: list[Finding], known: dict[st
         else:
             table.add_row(one.camera, one.theirs, "-", "-", "-", result.sentence)
     console = results()
-    console.print(table if findings else Text("no camera is held by both servers"))
+    console.print(table if findings else Text("no camera was recorded by both servers"))
     for other in others:
         console.print(_sentence(first, other, known.get(other), limit))
     for problem in (problem for one in findings for problem in one.problems):
@@ -91,9 +92,10 @@ def _show(first: str, others: list[str], findings: list[Finding], known: dict[st
 def _sentence(first: str, other: str, offset: Offset | None, limit: int) -> Text:
     """Return what counts between two servers, in words."""
     if offset is None:
-        return Text(f"{other}: nothing is known of its clock against {first}'s", style="yellow")
+        return Text(f"{other}: of its clock against {first}'s nothing is known that all cameras allow", style="yellow")
+    way = "behind" if offset.us <= -500 else "ahead of"
     said = (
-        f"{other}: its clock is {abs(offset.us) / SECOND:.3f} s {'behind' if offset.us < 0 else 'ahead of'} {first}'s,"
+        f"{other}: its clock is {abs(offset.us) / SECOND:.3f} s {way} {first}'s,"
         f" give or take {offset.uncertainty / SECOND:.3f} s (by {offset.basis})"
     )
     if offset.above(limit):
@@ -103,7 +105,7 @@ def _sentence(first: str, other: str, offset: Offset | None, limit: int) -> Text
 
 
 def _signed(us: int) -> str:
-    return f"{us / SECOND:+.3f}"
+    return f"{round(us / 1000) / 1000:+.3f}"
 
 
 def _document(

@@ -5,7 +5,6 @@ transactions must wait for each other for is said here, too: locks are taken in 
 """
 
 import uuid
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
@@ -84,12 +83,10 @@ class Names:
         """Return the server of an `origin_id`, None for 0."""
         return None if ident == 0 else self.server(connection, ident)
 
-    def servers(self, connection: Connection) -> list[tuple[int, str]]:
-        """Return every server ever seen with its id, by name; adds none."""
+    def servers(self, connection: Connection) -> dict[str, int]:
+        """Return the id of every server ever seen, by name; adds none."""
         self._load(connection, servers)
-        return sorted(
-            ((ident, name) for (table, name), ident in self._ids.items() if table == "servers"), key=itemgetter(1)
-        )
+        return {name: ident for (table, name), ident in self._ids.items() if table == "servers"}
 
     def all_cameras(self, connection: Connection) -> list[str]:
         """Return every camera name ever seen, sorted."""

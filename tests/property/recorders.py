@@ -56,7 +56,9 @@ class Server:
 
     def runs(self) -> list[Run]:
         """Return its recordings as the ledger keeps them."""
-        return runs(((file.segment.start, file.segment.end, 0) for file in self.files), self.kind.joint)
+        return runs(
+            ((file.segment.start, file.segment.end, file.segment.start) for file in self.files), self.kind.joint
+        )
 
     def coverage(self, filled: Mapping[str, Sequence[File]] = {}) -> Coverage:
         """Return what the product believes of it, as the survey puts it together from the ledger."""
@@ -108,7 +110,7 @@ def servers(
             if (cut == end and loses_last) or cut - now <= opened:
                 break
             start = _name(truth, opened, kind.blur)
-            files.append(_file(name, len(files), truth, start))
+            files.append(make_file(name, len(files), truth, start))
             now = cut
             number += 1
             first = False
@@ -119,7 +121,8 @@ def servers(
     return Server(name, kind, kept, [file for index, file in enumerate(files) if index in gone])
 
 
-def _file(server: str, number: int, truth: Span, start: int) -> File:
+def make_file(server: str, number: int, truth: Span, start: int) -> File:
+    """Return a file that truly holds `truth` and is named `start`."""
     segment = Segment(
         storage_id=1,
         camera="front",

@@ -50,11 +50,16 @@ def fetched(peers: Sequence[Server], sources: Sequence[Source]) -> dict[str, lis
     return {peer.name: [file for file in peer.files if file.segment.path in paths] for peer in peers}
 
 
-def truly_missing(here: Server, peers: Sequence[Server]) -> list[Span]:
-    """Return what `here` lacks, and a peer has: what was not deleted and is longer than the threshold by any names."""
+def truly_missing(here: Server, peers: Sequence[Server], doubt: int = 0) -> list[Span]:
+    """Return what `here` lacks, and a peer has: what was not deleted and is longer than the threshold by any names.
+
+    `doubt`: by how much clocks may be believed to differ wrongly, microseconds.
+    """
     deleted = merge(span for file in here.deleted for span in (file.truth, file.segment.span))
     missing = subtract(subtract([_window(here)], here.truth()), deleted)
-    least = THRESHOLD + here.kind.blur + here.kind.joint + max(peer.kind.blur + peer.kind.joint for peer in peers)
+    least = (
+        doubt + THRESHOLD + here.kind.blur + here.kind.joint + max(peer.kind.blur + peer.kind.joint for peer in peers)
+    )
     return longer_than(intersect(missing, merge(span for peer in peers for span in peer.truth())), least)
 
 

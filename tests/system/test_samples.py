@@ -11,7 +11,12 @@ from tests import make
 
 pytest.importorskip("av", reason="PyAV is not installed (pip install 'recorder-sync[media]')")
 
+from backfill.keyframes.check import Side
+from backfill.keyframes.match import Matched
+from backfill.keyframes.measure import measure
+from backfill.peer import FolderPeer
 from recorder_sync.demo.barcode import frames_in_tree
+from schema.spans import SECOND
 
 
 def frames(root: Path, camera: str) -> set[int]:
@@ -74,3 +79,29 @@ def test_an_unclosed_file_counts_up_to_its_last_whole_fragment(tmp_path: Path) -
         assert [gap.span.seconds for gap in gaps] == [pytest.approx(22.5, abs=0.01)]  # 22.0 s, and a name 0.5 s late
         bench.fill("nvr-a")
         assert frames(bench.root("nvr-a"), "front") >= set(range(40, 780))
+
+
+@pytest.mark.parametrize(
+    ("archive", "layout", "overlaps"),
+    [("frigate_two_nvrs", "frigate", {"front": 30.0, "yard": 24.0}), ("mediamtx_like", "mediamtx", {"front": 24.0})],
+)
+def test_the_clocks_of_the_two_samples_agree_and_what_both_hold_is_true_to_the_frame(
+    tmp_path: Path, archive: str, layout: str, overlaps: dict[str, float]
+) -> None:
+    # Both recorders of a sample ran on one host. The seconds are counted in frames in truth.md: front 800..1099, yard
+    # 800..1039 and mediamtx 540..779 after the outage, although the first file of each is named up to 5 s late.
+    make.unpack(archive, tmp_path)
+    config = make.config_text(f"{archive}/nvr-a", f"{archive}/nvr-b", layout=layout)
+    with make.bench(tmp_path, config.replace(f'name = "{archive}/', 'name = "')) as bench:
+        bench.scan()
+        sides = {
+            name: Side(peer=FolderPeer(name, bench.site, bench.ledger), storages=bench.site.of(name))
+            for name in ("nvr-a", "nvr-b")
+        }
+        found = bench.survey()
+        for camera, seconds in overlaps.items():
+            result = measure(found, sides, camera, "nvr-a", "nvr-b").result
+            assert isinstance(result, Matched)
+            assert abs(result.offset) <= 1000
+            assert result.disputed == 0
+            assert result.overlap / SECOND == pytest.approx(seconds, abs=0.001)
