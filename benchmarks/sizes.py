@@ -19,6 +19,8 @@ class Sizes:
     resume: Shape
     segments: int
     segments_tenth: int
+    segments_short: int
+    """Of ten seconds; enough that an hour of 50 cameras has something before and behind it."""
     rounds: int
     """At most; a case ends earlier when its time is up."""
 
@@ -41,6 +43,7 @@ FULL = Sizes(
     resume=_hole(1, 1024 * MIB),
     segments=1_000_000,
     segments_tenth=100_000,
+    segments_short=100_000,
     rounds=7,
 )
 
@@ -50,7 +53,8 @@ QUICK = Sizes(
     archive=_archive(2_000, 16 * KIB),
     archive_tenth=_archive(600, 16 * KIB),
     resume=_hole(1, 16 * MIB),
-    segments=10_000,
-    segments_tenth=4_000,
+    segments=40_000,
+    segments_tenth=20_000,
+    segments_short=60_000,
     rounds=1,
 )

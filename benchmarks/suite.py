@@ -88,7 +88,7 @@ class Suite:
         for name, segments, length in (
             ("", sizes.segments, MINUTE),
             (", tenth", sizes.segments_tenth, MINUTE),
-            (", short", sizes.segments_tenth, FRIGATE),
+            (", short", sizes.segments_short, FRIGATE),
         ):
             self._say(f"ledger: {segments:,} segments of {length} s")
             folder = self._folder / f"ledger-{segments}-{length}"
