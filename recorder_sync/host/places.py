@@ -58,8 +58,8 @@ def places(settings: Settings, config: str) -> Places:
                 writable.append(storage.side_folder())
             if one.frigate is not None and one.frigate.rows == "write":
                 writable.append(os.path.dirname(one.frigate.database))
-    if settings.ledger.startswith("sqlite:///"):
-        own.append(os.path.dirname(settings.ledger.removeprefix("sqlite:///").partition("?")[0]))
+    if "://" not in settings.ledger:
+        own.append(os.path.dirname(settings.ledger))
     own.append(settings.link.folder)
     writable += own
     return Places(
