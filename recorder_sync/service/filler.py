@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import structlog
 
+from backfill.clocks import Offset
 from backfill.gate import Gate
 from backfill.peer import Peer
 from backfill.survey import Survey
@@ -126,6 +127,7 @@ class Filler:
         await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
         await asyncio.to_thread(self._tell_lost, app, found)
+        await asyncio.to_thread(self._tell_clocks, app, found)
         if paused:
             self._live.change(waiting=f"paused: {paused}")
             return
@@ -134,37 +136,46 @@ class Filler:
 
     async def _serve(self, app: App, found: Survey, server: str) -> str:
         """Fill what can be had now for one server; returns why anything waits."""
-        reachable = replace(app, links=self._reachable(app))
+        reachable = replace(app, links=self._reachable(app, found))
         planned = await asyncio.to_thread(reachable.plan, found, server)
         ready, later = sort_out(planned.tasks, self._now(), self._timing)
         tasks = self._retrying.ready(ready, self._now())
         if tasks or planned.refused:
             await self._fill(reachable, server, replace(planned, tasks=tuple(tasks)))
         self._next_look(planned, later[0].opens if later else None)
-        return self._why_waiting(app, planned, len(tasks), later[0].reason if later else "")
+        return self._why_waiting(found, planned, len(tasks), later[0].reason if later else "")
 
-    def _reachable(self, app: App) -> dict[str, Peer]:
+    def _reachable(self, app: App, found: Survey) -> dict[str, Peer]:
         """Return the links to peers that answer, and whose clocks are near enough to ours."""
         states = self._live.now().peers
-        limit = self._settings.service.offset
-        usable: dict[str, Peer] = {}
-        for name, link in app.links.items():
-            state = states.get(name)
-            if state is None or not contact.is_here(state.state):
-                continue
-            if state.offset is not None and abs(state.offset) - (state.offset_error or 0) > limit:
-                continue
-            usable[name] = link
-        return usable
+        off = self._off(found)
+        return {
+            name: link
+            for name, link in app.links.items()
+            if name in states and contact.is_here(states[name].state) and name not in off
+        }
 
-    def _why_waiting(self, app: App, planned: Plan, ready: int, later: str) -> str:
+    def _off(self, found: Survey) -> dict[str, Offset]:
+        """Return the clocks that are certainly farther from ours than the operator allows."""
+        limit = self._settings.service.offset
+        return {name: one for name, one in found.question.offsets.items() if one.above(limit)}
+
+    def _tell_clocks(self, app: App, found: Survey) -> None:
+        """Raise an alarm for each clock that keeps anything from being filled."""
+        for name, offset in self._off(found).items():
+            alarm = kinds.clock_offset(
+                server=name,
+                observer=app.site.local[0],
+                at=self._now(),
+                offset=offset.us,
+                limit=int(self._settings.service.offset),
+            )
+            self._events.tell(alarm)
+
+    def _why_waiting(self, found: Survey, planned: Plan, ready: int, later: str) -> str:
         """Return why something that could be filled is not filled now, empty if nothing waits."""
-        here = self._reachable(app)
-        states = self._live.now().peers
-        for name in app.links:
-            state = states.get(name)
-            if name not in here and state is not None and contact.is_here(state.state) and state.offset is not None:
-                return f"the clock of {name} is {state.offset / SECOND:+.1f} s off; set the clocks or service.offset"
+        for name, offset in self._off(found).items():
+            return f"the clock of {name} is {offset.us / SECOND:+.1f} s off; set the clocks or service.offset"
         if later:
             return later
         return "" if ready or not planned.tasks else "what was refused is tried again later"
