@@ -30,7 +30,12 @@ class Waiting:
 
     def end(self) -> None:
         self.paired.cancel()
+        asyncio.run_coroutine_threadsafe(_others_ended(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+async def _others_ended() -> None:
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()} or {asyncio.ensure_future(asyncio.sleep(0))})
 
 
 def _free_port() -> int:
