@@ -121,7 +121,7 @@ class Filler:
         """Survey, tell what is lost, and fill what can be had now."""
         app = self._app()
         with app.ledger.reading() as connection:
-            paused = app.ledger.contacts.get(connection, "paused")
+            paused = app.ledger.contacts.paused(connection, app.site.local)
         self._live.change(paused=paused)
         await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
