@@ -201,7 +201,8 @@ class App:
     def refusals(self, window: Span | None) -> list[Refused]:
         """Return what the last fills could not bring over."""
         with self.ledger.reading() as connection:
-            return self.ledger.history.refusals(connection, window)
+            found = self.ledger.history.refusals(connection, window)
+        return [one for one in found if one.server in self.site.servers]
 
     def with_fill(self, **changes: object) -> "App":
         """Return this app with some keys of `[fill]` changed for one command."""

@@ -1,4 +1,4 @@
-"""PostgreSQL servers for tests: of our own, on a socket in a temporary folder, that can be stopped and started again."""
+"""PostgreSQL servers of our own for tests, on a socket in a temporary folder: they can be stopped and started."""
 
 import os
 import shutil

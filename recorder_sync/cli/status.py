@@ -44,8 +44,8 @@ def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
 
 def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
     with app.ledger.reading() as connection:
-        fills = app.ledger.history.last_fills(connection)
-        refusals = app.ledger.history.refusal_count(connection)
+        fills = app.ledger.history.last_fills(connection, app.site.servers)
+        refusals = app.ledger.history.refusal_count(connection, app.site.servers)
     return StatusDocument(
         generated=iso(found.question.now),
         ledger=app.ledger.address,

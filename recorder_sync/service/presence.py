@@ -35,9 +35,7 @@ class Presence:
         now: microseconds UTC.
     """
 
-    def __init__(
-        self, ledger: Ledger, servers: Sequence[str], live: Live, gate: Gate, now: Callable[[], int]
-    ) -> None:
+    def __init__(self, ledger: Ledger, servers: Sequence[str], live: Live, gate: Gate, now: Callable[[], int]) -> None:
         self.problem = ""
         """Why the ledger cannot be used, empty while it can."""
         self._ledger = ledger

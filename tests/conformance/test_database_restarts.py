@@ -1,4 +1,4 @@
-"""A ledger on PostgreSQL whose server is restarted: what was committed is there, and nobody has to reconnect by hand."""
+"""A ledger on PostgreSQL whose server is restarted: what was committed is there, and nobody reconnects by hand."""
 
 import pytest
 
