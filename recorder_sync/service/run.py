@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from backfill.fleet import note_rules
 from backfill.gate import Gate
 from backfill.link.answers import Answers, Observed
 from backfill.link.client import LinkClient
@@ -163,6 +164,7 @@ class Service:
         with self._ledger.writing() as connection:
             for name in site.servers:
                 self._ledger.contacts.note_pair(connection, name, self._settings.pair_name)
+            note_rules(self._ledger, connection, self._settings)
             for name in site.local:
                 for storage in site.of(name):
                     self._ledger.mirror.note_about(connection, storage.id, about(storage))
