@@ -45,14 +45,14 @@ def from_ledger(server: str, contacts: Iterable[Contact], now: int) -> Standing:
         said = [own.detail] if own.detail else []
         said += [f"{one.observer} cannot reach it since {clock(one.since)}: {one.detail}" for one in gone]
         return Standing(server=server, state=own.state.value, since=own.since, last=last, detail="; ".join(said))
+    if own is not None and own.state is Reach.UNKNOWN and own.seen == last:  # it said good-bye
+        return Standing(server=server, state=STOPPED, since=own.since, last=last, detail=own.detail)
     if gone:
         newest = max(gone, key=lambda one: max(one.since, one.seen))
         return Standing(server=server, state=newest.state.value, since=newest.since, last=last, detail=newest.detail)
     met = max((one for one in others if one.state.value in HERE), key=lambda one: one.seen, default=None)
     if met is not None and abs(now - met.seen) <= FRESH:
         return Standing(server=server, state=met.state.value, since=met.since, last=last, detail=met.detail)
-    if own is not None and own.state is Reach.UNKNOWN:
-        return Standing(server=server, state=STOPPED, since=own.since, last=last, detail=own.detail)
     detail = f"{met.observer} saw it {met.state.value} then, and has not looked since" if met else ""
     detail = "its service has given no sign of life since" if own is not None else detail
     return Standing(server=server, state=Reach.UNKNOWN.value, last=last, detail=detail)
