@@ -12,8 +12,9 @@ from backfill.gaps import Coverage, Refusing
 from backfill.layouts import Traits
 from backfill.settling import open_since
 from backfill.site import Site
+from backfill.storage import Storage
 from schema.ledger import Held, Ledger
-from schema.moments import clock
+from schema.moments import clock, human_duration
 from schema.spans import Run, Span, certain, early, merge
 from schema.values import Outage
 
@@ -89,17 +90,27 @@ def read_until(ledger: Ledger, site: Site, now: int, *, settle: int, patience: i
             for server in site.servers
         },
         notes=tuple(
-            f"{storage.title} was not readable since {clock(scanned[storage.id])}: nothing newer counts as missing"
+            _lags(storage, scanned[storage.id], now)
             for storage in storages
             if 0 < scanned[storage.id] < newest - patience
         ),
     )
 
 
+def _lags(storage: Storage, scanned: int, now: int) -> str:
+    """Return what to know of a storage that was last read at `scanned`, long before others."""
+    if storage.remote:
+        return (
+            f"what is known of {storage.title} is {human_duration(now - scanned)} old: nothing newer counts as missing"
+        )
+    return f"{storage.title} was not readable since {clock(scanned)}: nothing newer counts as missing"
+
+
 def outages_of(ledger: Ledger, site: Site, coverage: By, read: Read, *, window: Span | None, now: int) -> list[Outage]:
     """Return the outages that were recorded, and those that the recordings betray, that overlap `window`."""
     with ledger.reading() as connection:
-        found = ledger.history.outages(connection, window, now)
+        # A ledger that many pairs share knows the outages of all of them.
+        found = [one for one in ledger.history.outages(connection, window, now) if one.server in site.servers]
     rules = site.settings.gaps
     for server in site.servers:
         cameras = {

@@ -51,7 +51,9 @@ def open_since(
         # Its service has judged; what it said long ago it would not say now.
         with ledger.reading() as connection:
             told = ledger.mirror.open_since(connection, storage.id)
-        return told if now - ledger.storage_note(storage.id)[2] <= alive else {}
+        if told:
+            return told if now - ledger.storage_note(storage.id)[2] <= alive else {}
+        # Where the peer's service writes into this very ledger, its rows are here; a copy has none.
     found: dict[str, list[Segment]] = {}
     for segment in ledger.being_written(storage.id):
         if segment.origin is None and abs(now - segment.mtime_ns // 1000) <= alive:

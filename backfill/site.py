@@ -3,6 +3,7 @@
 Rule: built once from the configuration and the ledger; holds no state of its own.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -73,7 +74,7 @@ def build_site(settings: Settings, ledger: Ledger) -> Site:
                     cameras=server.cameras,
                 )
             )
-    remote, problems = _remote(settings, ledger)
+    remote, problems = remote_storages([peer.name for peer in settings.peers], ledger)
     side: dict[tuple[int, int], Storage] = {}
     for storage in storages:
         if takes_side(storage):
@@ -84,24 +85,24 @@ def build_site(settings: Settings, ledger: Ledger) -> Site:
     return Site(settings, servers, tuple(storages), side, remote, problems)
 
 
-def _remote(settings: Settings, ledger: Ledger) -> tuple[tuple[Storage, ...], tuple[str, ...]]:
-    """Return the peers' storages as far as their services have told of them, and what could not be understood."""
+def remote_storages(servers: Iterable[str], ledger: Ledger) -> tuple[tuple[Storage, ...], tuple[str, ...]]:
+    """Return storages of other hosts as far as their services have told of them, and what could not be understood."""
     found: list[Storage] = []
     problems: list[str] = []
-    for peer in settings.peers:
+    for name in servers:
         with ledger.reading() as connection:
-            known = ledger.mirror.about(connection, peer.name)
+            known = ledger.mirror.about(connection, name)
         for ident, about in known:
             one = about.settings()
             try:
-                layout = build(one, peer.name)
+                layout = build(one, name)
             except ConfigInvalid as error:
-                problems.append(f"storage {peer.name}/{about.name} cannot be read: {error}")
+                problems.append(f"storage {name}/{about.name} cannot be read: {error}")
                 continue
             found.append(
                 Storage(
                     id=ident,
-                    server=peer.name,
+                    server=name,
                     name=about.name,
                     root="",
                     layout=layout,

@@ -202,7 +202,8 @@ class App:
     def refusals(self, window: Span | None) -> list[Refused]:
         """Return what the last fills could not bring over."""
         with self.ledger.reading() as connection:
-            return self.ledger.history.refusals(connection, window)
+            found = self.ledger.history.refusals(connection, window)
+        return [one for one in found if one.server in self.site.servers]
 
     def with_fill(self, **changes: object) -> "App":
         """Return this app with some keys of `[fill]` changed for one command."""
@@ -233,6 +234,13 @@ class App:
         if damaged:
             notes.append(f"rows of the ledger's history that are damaged and left out: {damaged:,}")
         notes += [f"{title} was never scanned" for title in unseen]
+        told = {one.server for one in self.site.remote}
+        notes += [
+            f"nothing is known of {peer.name} yet: no service here has reached it"
+            for peer in self.settings.peers
+            if peer.name not in told
+        ]
+        notes += self.site.problems
         return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
 
     def newest(self, found: Survey) -> dict[str, int]:
@@ -244,6 +252,10 @@ class App:
             asked = [end for camera, end in cameras.items() if camera in (found.question.cameras or cameras)]
             if asked:
                 ends[storage.server] = max(*asked, ends.get(storage.server, 0))
+        for by_server in found.coverage.values():  # of other hosts coverage is all that is known
+            for server, one in by_server.items():
+                if server not in self.site.local and one.own:
+                    ends[server] = max(one.own[-1].end, ends.get(server, 0))
         return ends
 
     def silent(self, found: Survey) -> dict[str, int]:
@@ -254,9 +266,17 @@ class App:
         question = found.question
         if question.until is not None or self.site.settings.gaps.policy != "always":
             return {}
-        segment = max((storage.layout.traits.segment for storage in self.site.storages), default=0)
+        segment = max((storage.layout.traits.segment for storage in self._recorders()), default=0)
         patience = max(settle(self.ledger, self.site), 2 * segment, SETTLE_LEAST)
-        return silent(question.servers or self.site.servers, self.newest(found), question.now, patience)
+        ages = silent(question.servers or self.site.servers, self.newest(found), question.now, patience)
+        # Of a server on another host this is known as far as its own service looked.
+        looked = {one.server: self.ledger.storage_note(one.id)[2] for one in self.site.remote if one.origin is None}
+        known = question.now - patience - self.site.settings.scan.rescan
+        return {server: age for server, age in ages.items() if looked.get(server, question.now) >= known}
+
+    def _recorders(self) -> list[Storage]:
+        """Return the storages that recorders write into, here and on other hosts."""
+        return [*self.site.storages, *(one for one in self.site.remote if one.origin is None)]
 
     def nothing(self, found: Survey) -> str:
         """Say why a survey holds no recordings."""

@@ -200,11 +200,12 @@ refusals = Table(
     UniqueConstraint("server_id", "peer_id", "path"),
 )
 
-# What holds for the ledger as a whole: `ledger` is who it is, `paused` says why nothing is filled.
+# What holds for the ledger as a whole or for one server: `ledger` is who it is, `paused:SERVER` why nothing is filled
+# there, `rules:SERVER` what counts as a gap there.
 properties = Table(
     "properties",
     metadata,
-    Column("name", String(32), primary_key=True),
+    Column("name", String(80), primary_key=True),
     Column("value", String(1024), nullable=False),
 )
 

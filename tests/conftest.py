@@ -1,10 +1,7 @@
 """Fixtures shared by all tests: a pair of servers, ledgers on SQLite and PostgreSQL, and what this machine lacks."""
 
 import os
-import shutil
 import subprocess
-import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +11,7 @@ import pytest
 
 from schema.ledger import Ledger
 from tests import make
+from tests.databases import Postgres
 
 
 @pytest.fixture
@@ -29,52 +27,30 @@ def benches(tmp_path: Path) -> Callable[[str], AbstractContextManager[make.Bench
     return lambda config: make.bench(tmp_path, config)
 
 
-def _postgres_binaries() -> Path | None:
-    """Return where initdb and postgres are: on the path, or where Debian puts them."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).parent
-    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return candidates[-1].parent if candidates else None
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server of our own, on a socket in a temporary folder; skips where there is none."""
+    """The address of a PostgreSQL server that tests share; skips where there is none."""
     given = os.environ.get("RECORDER_SYNC_TEST_POSTGRES")
     if given:
         yield given
         return
-    binaries = _postgres_binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="rs-pg-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        shutil.chown(folder, 65534, 65534)
-    data = folder / "data"
-    subprocess.run(
-        [*as_user, str(binaries / "initdb"), "-D", str(data), "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=True,
-        capture_output=True,
-    )
-    server = subprocess.Popen(
-        [*as_user, str(binaries / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    server = Postgres()
     try:
-        deadline = time.monotonic() + 30
-        while not (folder / ".s.PGSQL.5432").exists():
-            assert server.poll() is None and time.monotonic() < deadline, "PostgreSQL did not start"
-            time.sleep(0.05)
-        time.sleep(0.2)
-        yield f"postgresql+psycopg://test@/postgres?host={folder}"
+        server.start()
+        yield server.url
     finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL server that this test may stop and start."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

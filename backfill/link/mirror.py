@@ -11,7 +11,7 @@ from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted
 from schema.ledger import Ledger
 from schema.spans import SECOND, Span
 from schema.values import Cause, Outage
-from schema.wire import PROTOCOL, Hello, OutageMessage, Pulse, StorageState
+from schema.wire import PROTOCOL, Hello, OutageMessage, Pulse, StorageAbout, StorageState
 
 _PAGES_AT_ONCE = 10_000
 _NOTED_EVERY = 30 * SECOND
@@ -33,6 +33,8 @@ class Follower:
         self._storages: dict[str, int] = {}
         self._shared = False
         self._boot = ""
+        self._heard: dict[str, StorageAbout] = {}
+        self._seqs: dict[str, tuple[str, int]] = {}
         self._noted: dict[str, int] = {}
         self._noted_at = 0
 
@@ -43,6 +45,8 @@ class Follower:
             changed = self._greet()
             self._boot = pulse.boot
         if self._shared:
+            seqs = {one.name: (one.epoch, one.seq) for one in pulse.storages}
+            changed, self._seqs = changed or seqs != self._seqs, seqs
             return changed
         writing = {one.camera: one.open_since for one in pulse.cameras if one.open_since is not None}
         for state in pulse.storages:
@@ -86,7 +90,10 @@ class Follower:
                 self._storages[one.name] = ident
                 if not self._shared:
                     self._ledger.mirror.note_about(connection, ident, one)
-            return any(known.get(self._storages[one.name]) != one for one in hello.storages)
+        # In a shared ledger the peer has written itself what it says; whoever built its site before that lacks it.
+        before = self._heard if self._shared else {one.name: one for one in known.values()}
+        self._heard = {one.name: one for one in hello.storages}
+        return any(before.get(one.name) != one for one in hello.storages)
 
     def _copy(self, storage: str, epoch: str, seq: int) -> bool:
         ident = self._storages[storage]

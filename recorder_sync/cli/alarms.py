@@ -28,7 +28,9 @@ def run(config: Path, *, limit: int, test: bool, as_json: bool) -> int:
         tried = _test(app) if test else []
         found = [] if test else _recent(app, limit)
         if as_json:
-            print_document(AlarmsDocument(generated=iso(now()), alarms=[_document(one) for one in found], tried=tried))
+            print_document(
+                AlarmsDocument(generated=iso(now()), alarms=[raised_document(one) for one in found], tried=tried)
+            )
         else:
             results().print(_tried_table(tried) if test else _table(found) if found else Text("no alarm yet"))
         silent = [one for one in tried if one.error is not None]
@@ -70,7 +72,8 @@ async def _send_one(channel: Channel, alarm: Alarm) -> tuple[float, str | None]:
     return round(time.monotonic() - began, 3), error
 
 
-def _document(raised: Raised) -> RaisedDocument:
+def raised_document(raised: Raised) -> RaisedDocument:
+    """Return an alarm with how far it got on every channel."""
     return RaisedDocument(
         alarm=alarm_document(raised.alarm),
         observer=raised.observer,

@@ -343,12 +343,44 @@ def status(
     config: Config = DEFAULT,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an HTML page.")] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as an SVG picture.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew each second until Ctrl-C; without a terminal, each change.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show storages, cameras, open gaps and the last fills, as the ledger knows them; nothing is scanned."""
+    """Show both servers, what the service is doing, storages, cameras, open gaps, the last fills and alarms.
+
+    From the ledger and the service that runs here; nothing is scanned. Exit status 1 if a gap is open, a server or
+    storage is away, or a camera is silent.
+    """
+    if watch:
+        from recorder_sync.cli.watching import run as run_watch
+
+        raise typer.Exit(run_watch(config, as_json=json))
     from recorder_sync.cli.status import run
 
     raise typer.Exit(run(config, pages=[path for path in (html, svg) if path], as_json=json))
+
+
+@app.command(short_help="Report on all pairs in a shared ledger.")
+def fleet(
+    config: Config = DEFAULT,
+    ledger: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The ledger, where there is no configuration: a file or an address."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    json: Json = False,
+) -> None:
+    """Report on every pair whose services share this ledger, from the ledger alone: one line a server, and totals.
+
+    Any host's configuration will do, or --ledger without one. Nothing is scanned and nobody is asked. Exit status 1 if
+    a gap is open, or a server is neither up nor standby.
+    """
+    from recorder_sync.cli.fleet import run
+
+    raise typer.Exit(run(config, ledger=ledger, since=since, until=until, as_json=json))
 
 
 app.command(short_help="Let the service fill nothing for a while.")(hosting.pause)

@@ -1,7 +1,8 @@
 """`recorder-sync pause` and `resume`: let the service fill nothing for a while.
 
-Rule: a note in the ledger, so that it holds over restarts of the service and says who wanted it. The service reads it;
-what is under way then waits where it is and loses nothing.
+Rule: a note in the ledger for the servers of this configuration, so that it holds over restarts of the service and says
+who wanted it; others that share the ledger fill on. The service reads it; what is under way then waits where it is and
+loses nothing.
 """
 
 import getpass
@@ -13,9 +14,6 @@ from recorder_sync.app import now, opened
 from recorder_sync.cli.output import results
 from schema.errors import EXIT_DONE
 from schema.moments import clock
-
-PAUSED = "paused"
-"""The ledger's property: not set, or a sentence that says since when, by whom and why."""
 
 _LONGEST = 400
 
@@ -30,9 +28,9 @@ def run_pause(config: Path, reason: str) -> int:
     """Note that filling is paused; returns the exit code. A pause that holds already keeps its begin and is said."""
     with opened(config) as app:
         with app.ledger.writing() as connection:
-            before = app.ledger.contacts.get(connection, PAUSED)
+            before = app.ledger.contacts.paused(connection, app.site.local)
             said = before or note(_who(), now(), reason)
-            app.ledger.contacts.put(connection, PAUSED, said)
+            app.ledger.contacts.pause(connection, app.site.local, said)
         results().print(f"filling is paused {'already, ' if before else ''}{said}", soft_wrap=True)
         results().print("recordings, scans and alarms go on; 'recorder-sync resume' ends it", soft_wrap=True)
     return EXIT_DONE
@@ -42,8 +40,8 @@ def run_resume(config: Path) -> int:
     """Note that filling goes on; returns the exit code."""
     with opened(config) as app:
         with app.ledger.writing() as connection:
-            before = app.ledger.contacts.get(connection, PAUSED)
-            app.ledger.contacts.put(connection, PAUSED, "")
+            before = app.ledger.contacts.paused(connection, app.site.local)
+            app.ledger.contacts.pause(connection, app.site.local, "")
         results().print(
             f"filling goes on; it was paused {before}" if before else "filling was not paused", soft_wrap=True
         )

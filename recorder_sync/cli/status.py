@@ -1,56 +1,82 @@
-"""`recorder-sync status`: where things stand, from the ledger alone."""
+"""`recorder-sync status`: where things stand, from the ledger and from the service that runs here.
+
+Rule: nothing is scanned and nobody but the service of this host is asked, so that it is instant and harmless.
+"""
 
 import os
 from pathlib import Path
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
 from backfill.oddities import unreadable
-from backfill.report import views
 from backfill.report.documents import outage_document, total_document
-from backfill.report.grid import Grid, Kind
 from backfill.report.timeline import Timeline
 from backfill.report.views import Signs
 from backfill.storage import Storage
 from backfill.survey import Survey
 from recorder_sync.app import App, now, opened
+from recorder_sync.cli.alarms import raised_document
+from recorder_sync.cli.asking import live_document
 from recorder_sync.cli.gaps import timelines_of
 from recorder_sync.cli.output import PAGE_WIDTH, print_document, results, signs, write_page
-from schema.documents import CameraDocument, FillRecordDocument, StatusDocument, StorageDocument
+from recorder_sync.cli.status_view import view
+from recorder_sync.servers import servers_of
+from recorder_sync.standing import HERE, STOPPED
+from schema.documents import CameraDocument, FillRecordDocument, LiveDocument, StatusDocument, StorageDocument
 from schema.errors import EXIT_DONE, EXIT_FOUND
-from schema.moments import clock, human_duration, human_size, iso
+from schema.moments import iso
 from schema.spans import SECOND
 from schema.values import OddKind, State
+
+ALARMS = 5
+"""How many of the latest are shown; `recorder-sync alarms` shows more."""
 
 
 def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
     """Show the status; returns the exit code."""
     with opened(config) as app:
-        found = app.survey(app.question())
-        lines = timelines_of(found)
-        document = _document(app, found, lines)
+        document, lines = taken(app)
         if as_json:
             print_document(document)
         else:
             console = results()
-            console.print(_view(document, lines, console.width, signs(console)))
+            console.print(view(document, lines, console.width, signs(console)))
         for page in pages:
-            write_page(page, "recorder-sync status", _view(document, lines, PAGE_WIDTH, Signs()))
-        troubled = any(one.fillable or one.lost or one.refused for one in document.cameras)
-        away = any(one.state != "present" for one in document.storages)
-        return EXIT_FOUND if troubled or away or app.silent(found) else EXIT_DONE
+            write_page(page, "recorder-sync status", view(document, lines, PAGE_WIDTH, Signs()))
+        return exit_code(document)
 
 
-def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
+def exit_code(document: StatusDocument) -> int:
+    """Return 1 if anything is open, away or silent."""
+    open_ = any(one.fillable or one.lost or one.refused for one in document.cameras)
+    away = any(one.state.startswith("away") for one in document.storages)
+    for one in document.servers:
+        away |= one.state not in HERE and (not one.here or one.state != STOPPED)
+    return EXIT_FOUND if open_ or away or any(one.silent for one in document.servers) else EXIT_DONE
+
+
+def taken(app: App) -> tuple[StatusDocument, list[Timeline]]:
+    """Return where things stand now, with the time lines of all cameras."""
+    live, problem = live_document(app.settings)
+    found = app.survey(app.question())
+    lines = timelines_of(found)
+    return document_of(app, found, lines, live, problem), lines
+
+
+def document_of(
+    app: App, found: Survey, lines: list[Timeline], live: LiveDocument | None, problem: str
+) -> StatusDocument:
+    """Return the document of a survey. `problem`: why the service said nothing."""
+    site = app.site
     with app.ledger.reading() as connection:
-        fills = app.ledger.history.last_fills(connection)
-        refusals = app.ledger.history.refusal_count(connection)
+        fills = app.ledger.history.last_fills(connection, site.servers)
+        refusals = app.ledger.history.refusal_count(connection, site.servers)
+        alarms = app.ledger.outbox.recent(connection, ALARMS, site.servers)
+        paused = app.ledger.contacts.paused(connection, site.local)
+    known = servers_of(app.ledger, site, found, lines, live)
     return StatusDocument(
         generated=iso(found.question.now),
         ledger=app.ledger.address,
-        storages=[_storage(app, storage) for server in app.site.servers for storage in app.site.of(server)],
-        cameras=[_camera(found, line) for line in lines],
+        storages=[_storage(app, storage) for server in site.servers for storage in site.of(server)],
+        cameras=[_camera(found, line, known.recording.get(line.server, {}).get(line.camera)) for line in lines],
         fills=[
             FillRecordDocument(
                 server=one.server,
@@ -65,6 +91,11 @@ def _document(app: App, found: Survey, lines: list[Timeline]) -> StatusDocument:
         outages=[outage_document(one) for one in found.outages],
         refusals=refusals,
         notes=[*([] if lines else [app.nothing(found)]), *app.notes(found)],
+        servers=known.servers,
+        service=live,
+        service_problem=problem,
+        paused=paused,
+        alarms=[raised_document(one) for one in alarms],
     )
 
 
@@ -74,17 +105,13 @@ def _storage(app: App, storage: Storage) -> StorageDocument:
     scanned = app.ledger.storage_note(storage.id)[2]
     odd = app.odd(storage)
     number, size = counts.get(State.SEALED, (0, 0))
-    try:
-        info = os.statvfs(storage.root)
-        free, state = info.f_bavail * info.f_frsize, "present"
-    except OSError as error:
-        free, state = None, f"away: {error.strerror}"
+    free, state = (None, f"at {storage.server}") if storage.remote else _free(storage)
     return StorageDocument(
         server=storage.server,
         storage=storage.name,
         root=storage.root,
         layout=storage.layout.traits.name,
-        state="not used yet" if storage.origin and free is None else state,
+        state=state,
         segments=number,
         size=size,
         quarantined=counts.get(State.QUARANTINED, (0, 0))[0],
@@ -96,7 +123,16 @@ def _storage(app: App, storage: Storage) -> StorageDocument:
     )
 
 
-def _camera(found: Survey, line: Timeline) -> CameraDocument:
+def _free(storage: Storage) -> tuple[int | None, str]:
+    """Return the free space of a storage that is a folder here, and whether it is there."""
+    try:
+        info = os.statvfs(storage.root)
+    except OSError as error:
+        return None, "not used yet" if storage.origin else f"away: {error.strerror}"
+    return info.f_bavail * info.f_frsize, "present"
+
+
+def _camera(found: Survey, line: Timeline, recording: bool | None) -> CameraDocument:
     own = found.coverage[line.camera][line.server].own
     newest = own[-1].end if own else None
     amounts = total_document(line)
@@ -110,74 +146,5 @@ def _camera(found: Survey, line: Timeline) -> CameraDocument:
         fillable=amounts.fillable,
         lost=amounts.lost,
         refused=amounts.refused,
+        recording=recording,
     )
-
-
-def _view(document: StatusDocument, lines: list[Timeline], width: int, shown: Signs) -> RenderableType:
-    parts: list[RenderableType] = [_storages(document)]
-    if lines:
-        parts += [Text(), views.timelines(lines, width, shown), Text(), _cameras(document)]
-    parts.append(Text())
-    parts += [Text(sentence) for sentence in _fills(document)]
-    if document.refusals:
-        one = views.number(document.refusals, "segment")
-        parts.append(Text(f"{one} could not be brought over; 'recorder-sync gaps' says why", style="magenta"))
-    parts += [Text(f"note: {note}", style="yellow") for note in document.notes]
-    return Group(*parts)
-
-
-def _storages(document: StatusDocument) -> Grid:
-    words = ("segments", "size", "odd", "free", "scanned")
-    table = Grid(
-        [
-            ("storage", Kind.NAME),
-            ("layout", Kind.PLAIN),
-            ("state", Kind.PLAIN),
-            *((word, Kind.AMOUNT) for word in words),
-        ]
-    )
-    for one in document.storages:
-        scanned = "never" if one.age_seconds is None else f"{human_duration(round(one.age_seconds * SECOND))} ago"
-        table.add(
-            f"{one.server}/{one.storage}",
-            one.layout,
-            Text(one.state, style="" if one.state == "present" else "red"),
-            f"{one.segments:,}",
-            human_size(one.size),
-            f"{one.quarantined:,}" if one.quarantined else "-",
-            "-" if one.free is None else human_size(one.free),
-            scanned,
-        )
-    return table
-
-
-def _cameras(document: StatusDocument) -> Grid:
-    words = ("newest own", "fillable", "lost", "refused", "filled")
-    table = Grid([("camera", Kind.NAME), ("server", Kind.NAME), *((word, Kind.AMOUNT) for word in words)])
-    for one in document.cameras:
-        age = "-" if one.silent_seconds is None else f"{human_duration(round(one.silent_seconds * SECOND))} ago"
-        amounts = (one.fillable, one.lost, one.refused, one.filled)
-        shown = [human_duration(round(amount * SECOND)) if amount else "-" for amount in amounts]
-        table.add(one.camera, one.server, age, *shown)
-    return table
-
-
-def _fills(document: StatusDocument) -> list[str]:
-    said = []
-    later: set[str] = set()
-    for one in document.fills:
-        when = clock_of(one.started)
-        if one.ended is not None:
-            end = f"{views.number(one.landed, 'segment')}, {human_size(one.sent)}"
-        else:  # two fills of one server exclude each other
-            end = "was killed" if one.server in later else "was killed or is running"
-        later.add(one.server)
-        said.append(f"fill of {one.server} at {when}: {end}{'; ' + one.stopped if one.stopped else ''}")
-    return said
-
-
-def clock_of(moment: str) -> str:
-    """Return a document's time as tables show it."""
-    from schema.moments import parse_moment
-
-    return clock(parse_moment(moment, 0))

@@ -15,6 +15,7 @@ import structlog
 from backfill.clocks import Offset
 from backfill.gate import Gate
 from backfill.peer import Peer
+from backfill.progress import Event, SegmentLanded, SegmentRefused
 from backfill.survey import Survey
 from backfill.timing import Timing, sort_out
 from recorder_sync.alarms import kinds
@@ -26,7 +27,7 @@ from recorder_sync.service.retrying import Retrying
 from schema.errors import AlreadyRunning, OperatorError
 from schema.settings import Settings
 from schema.spans import DAY, SECOND, Span, intersect, merge
-from schema.values import FillResult, GapState, Plan, Refusal
+from schema.values import FillResult, GapState, Landed, Plan, Refusal, Refused
 
 _log = structlog.get_logger()
 
@@ -35,6 +36,7 @@ _CALM = 30.0
 _TOGETHER = 0.2
 _TROUBLED = 60.0
 """Seconds until the next look after one that failed."""
+_NOT_NOTED = 5.0
 _LOST_TOLD = 7 * DAY
 """A loss older than this is history when a service first looks, and no alarm."""
 
@@ -122,7 +124,7 @@ class Filler:
         """Survey, tell what is lost, and fill what can be had now."""
         app = self._app()
         with app.ledger.reading() as connection:
-            paused = app.ledger.contacts.get(connection, "paused")
+            paused = app.ledger.contacts.paused(connection, app.site.local)
         self._live.change(paused=paused)
         await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
@@ -200,7 +202,21 @@ class Filler:
             )
             await asyncio.to_thread(self._events.tell, alarm)
         _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
-        result = await app.filling(planned, server, self._gate, self._live.on_fill)
+        brought = _Brought()
+
+        def listener(event: Event) -> None:
+            self._live.on_fill(event)
+            brought(event)
+
+        try:
+            result = await app.filling(planned, server, self._gate, listener)
+        except OperatorError as error:
+            if brought.landed:  # before the ledger went away, say: it is told when that is back
+                result, at = brought.result(str(error)), self._now()
+                await self._insist(lambda: self._tell_filled(server, planned, result, started, at))
+            raise
+        finally:
+            self._live.change(fill=None)
         self._retrying.note(planned.tasks, result.refused, self._now())
         _log.info(
             "fill.ended",
@@ -211,12 +227,22 @@ class Filler:
             seconds=round(result.seconds, 3),
             stopped=result.stopped,
         )
-        await asyncio.to_thread(self._tell_filled, server, planned, result, started)
+        at = self._now()
+        await self._insist(lambda: self._tell_filled(server, planned, result, started, at))
         if result.landed and not result.stopped:
             self.wake(urgent=False)  # to see that nothing is left
 
-    def _tell_filled(self, server: str, planned: Plan, result: FillResult, started: int) -> None:
-        at = self._now()
+    async def _insist(self, tell: Callable[[], None]) -> None:
+        """Write what was done as often as it takes, while the ledger is away."""
+        while True:
+            try:
+                return await asyncio.to_thread(tell)
+            except OperatorError as error:
+                self._live.change(waiting=str(error))
+                _log.warning("fill.not_noted", problem=str(error))
+            await asyncio.sleep(_NOT_NOTED)
+
+    def _tell_filled(self, server: str, planned: Plan, result: FillResult, started: int, at: int) -> None:
         cameras = {gap.camera for gap in planned.gaps}
         wanted = {camera: merge(gap.span for gap in planned.gaps if gap.camera == camera) for camera in cameras}
         spans: dict[str, list[Span]] = {}
@@ -259,6 +285,24 @@ class Filler:
                 lost = kinds.lost(server=gap.server, camera=gap.camera, spans=[gap.span], at=now, reason=gap.reason)
                 self._events.raise_(connection, lost)
         self._lost_told.update((gap.server, gap.camera, gap.span) for gap in new)
+
+
+class _Brought:
+    """A listener that keeps what a fill brought, for one that ends with an error."""
+
+    def __init__(self) -> None:
+        self.landed: list[Landed] = []
+        self.refused: list[Refused] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, SegmentLanded):
+            self.landed.append(event.landed)
+        elif isinstance(event, SegmentRefused):
+            self.refused.append(event.refused)
+
+    def result(self, stopped: str) -> FillResult:
+        """Return this as the outcome of the fill."""
+        return FillResult(landed=tuple(self.landed), refused=tuple(self.refused), stopped=stopped)
 
 
 def _damaged(result: FillResult) -> dict[str, dict[str, str]]:

@@ -83,9 +83,12 @@ class PeerTask:
         """Ask until cancelled."""
         while True:
             began = time.monotonic()
+            before = self._seen
             try:
                 await self._ask()
             except OperatorError as error:  # the ledger's: it may be back at the next pulse
+                if self._seen.state is not before.state:
+                    self._seen = before  # what could not be written has not been noticed: the next pulse notices it
                 _log.warning("peer.not_noted", peer=self._client.server, problem=str(error))
             wait = contact.next_pulse(self._seen, self._rules.pulse / SECOND)
             await asyncio.sleep(max(0.05, wait - (time.monotonic() - began)))
@@ -116,11 +119,11 @@ class PeerTask:
         if came:
             _log.info("peer.came", peer=self._client.server, away_since=before.since)
             await asyncio.to_thread(self._came, before)
-            self._learned()
+            await asyncio.to_thread(self._learned)
         elif self._seen.state is not before.state or self._now() - self._noted > _NOTED_EVERY:
             await asyncio.to_thread(self._note)
         if news:
-            self._learned()
+            await asyncio.to_thread(self._learned)
         if came or news:
             self._changed(came)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from backfill.fleet import note_rules
 from backfill.gate import Gate
 from backfill.link.answers import Answers, Observed
 from backfill.site import about, build_site
@@ -34,16 +35,15 @@ from recorder_sync.service.linking import LinkThread
 from recorder_sync.service.live import Live
 from recorder_sync.service.monitor import Monitor
 from recorder_sync.service.peers import PeerTask
+from recorder_sync.service.presence import Presence
 from recorder_sync.service.watching import Watching
 from recorder_sync.version import __version__
-from schema.errors import OperatorError
 from schema.ledger import Ledger
 from schema.settings import Settings, load
 
 _log = structlog.get_logger()
 _PATIENCE = 5.0
 """Seconds that a stop waits for a fill to come to the end of its chunk."""
-_LEDGER_EVERY = 10.0
 _GUARD_EVERY = 1.0
 
 
@@ -61,7 +61,7 @@ class Service:
         self._trust = trust_of(settings)
         self._clients = clients(settings, self._trust)
         self._app = App(settings, ledger, build_site(settings, ledger), links(settings, self._clients, self._storage))
-        self._problem = ""
+        self._presence = Presence(ledger, self._app.site.local, self._live, self._gate, now)
         self._ready = asyncio.Event()
         self.monitor_port = 0
         self.link_port = 0
@@ -96,14 +96,14 @@ class Service:
         def changed(urgent: bool) -> None:
             loop.call_soon_threadsafe(filler.wake, urgent)
 
-        monitor = Monitor(self._current, self._own, self._live, healthy=lambda: self._problem, now=now)
+        monitor = Monitor(self._current, self._own, self._live, healthy=lambda: self._presence.problem, now=now)
         async with self._linked(), self._monitored(monitor):
             clocks = Clocks(self._current, self._own, self._live)
             tasks = [
                 filler.run(),
                 dispatcher.run(),
                 clocks.run(),
-                self._check_ledger(),
+                self._presence.run(),
                 self._tick(notifier),
                 self._guarded(),
             ]
@@ -139,6 +139,7 @@ class Service:
                 for client in self._clients:
                     client.close()
                 await _ended(running)
+                await self._presence.end()
                 _log.info("service.stopped")
 
     async def _until_stopped(self, running: list[asyncio.Task[None]]) -> None:
@@ -168,6 +169,7 @@ class Service:
         with self._ledger.writing() as connection:
             for name in site.servers:
                 self._ledger.contacts.note_pair(connection, name, self._settings.pair_name)
+            note_rules(self._ledger, connection, self._settings)
             for name in site.local:
                 for storage in site.of(name):
                     self._ledger.mirror.note_about(connection, storage.id, about(storage))
@@ -214,27 +216,6 @@ class Service:
             paused=state.paused,
             absent=state.absent,
         )
-
-    async def _check_ledger(self) -> None:
-        """See that the ledger answers, and whether an operator paused or resumed filling."""
-        while True:
-            try:
-                paused = await asyncio.to_thread(self._paused)
-                self._live.change(paused=paused)
-                self._problem = ""
-                if paused:
-                    self._gate.pause()
-                else:
-                    self._gate.resume()
-            except OperatorError as error:
-                if not self._problem:
-                    _log.error("ledger.away", problem=str(error))
-                self._problem = str(error)
-            await asyncio.sleep(_LEDGER_EVERY if self._problem else 1.0)
-
-    def _paused(self) -> str:
-        with self._ledger.reading() as connection:
-            return self._ledger.contacts.get(connection, "paused")
 
     async def _tick(self, notifier: Notifier) -> None:
         """Tell systemd that we are alive, and what we do."""

@@ -84,13 +84,16 @@ class Watching:
         except OperatorError as error:  # the ledger's: the next scan sees what this one missed
             _log.warning("scan.failed", storage=storage.title, problem=str(error))
             return folders or frozenset()
-        if scanned.report is None:
-            await asyncio.to_thread(self._storage_away, storage, scanned.error)
-            return frozenset()
-        back = self._away.pop(storage.title, None)
-        if back is not None:
-            alarm = kinds.storage_back(server=self._own, storage=storage.name, since=back, at=self._now())
-            await asyncio.to_thread(self._events.tell, alarm)
+        back = self._away.get(storage.title)
+        try:
+            if scanned.report is None:
+                await asyncio.to_thread(self._storage_away, storage, scanned.error)
+                return frozenset()
+            if back is not None:
+                await asyncio.to_thread(self._storage_back, storage, back)
+        except OperatorError as error:  # not told is not noticed: the next scan tells it
+            _log.warning("watch.not_noted", storage=storage.title, problem=str(error))
+            return folders or frozenset()
         report = scanned.report
         if report.added or report.changed or report.deleted or report.moved or back is not None:
             self._changed(back is not None)
@@ -109,9 +112,17 @@ class Watching:
         if storage.title in self._away:
             return
         _log.warning("storage.away", storage=storage.title, problem=str(error))
-        self._away[storage.title] = since = self._now()
+        since = self._now()
         alarm = kinds.storage_away(server=self._own, storage=storage.name, since=since, at=since, reason=str(error))
         self._events.tell(alarm)
+        self._away[storage.title] = since
+        self._live.change(absent=frozenset(self._away))
+
+    def _storage_back(self, storage: Storage, since: int) -> None:
+        """Tell once that a storage can be read again."""
+        alarm = kinds.storage_back(server=self._own, storage=storage.name, since=since, at=self._now())
+        self._events.tell(alarm)
+        del self._away[storage.title]
         self._live.change(absent=frozenset(self._away))
 
     async def observe(self) -> None:
@@ -145,7 +156,7 @@ class Watching:
             patience=patience(segment, self._settings.service.silent),
             continuous=self._settings.gaps.policy == "always",
         )
-        before, self._silence = self._silence, found
+        before = self._silence
         quiet = set(newest) if found.recorder is not None else set(found.cameras)
         known = sorted((camera, end) for camera, end in newest.items() if now - end < REMEMBERED)
         writing = self._writing(app, now)
@@ -156,6 +167,7 @@ class Watching:
         self._live.recorded(self._own, tuple(states))
         if (before.recorder is None) != (found.recorder is None) or before.cameras.keys() != found.cameras.keys():
             self._tell(app, before, found, elsewhere)
+        self._silence = found  # once it is written
         self._look_at_disks()
 
     def _writing(self, app: App, now: int) -> dict[str, int]:
@@ -217,10 +229,10 @@ class Watching:
                 continue  # that it is away is told by the scan
             free = info.f_bavail * info.f_frsize
             if free < limit and storage.title not in self._low:
-                self._low.add(storage.title)
                 alarm = kinds.disk_low(
                     server=self._own, storage=storage.name, at=self._now(), free=free, reserve=int(limit)
                 )
                 self._events.tell(alarm)
+                self._low.add(storage.title)
             elif free > limit * _DISK_EASES:
                 self._low.discard(storage.title)

@@ -1,9 +1,10 @@
-"""How servers last saw each other, and what holds for the ledger as a whole.
+"""How servers last saw each other and themselves, and what holds for the ledger as a whole or for one server.
 
-Rule: written by the one service that observes; everybody may read.
+Rule: written by the one service that observes; everybody may read. A service's contact with itself is its sign of life.
 """
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
@@ -11,6 +12,9 @@ from sqlalchemy import Connection, delete, select, update
 from schema.ledger.names import Names, insert_for
 from schema.tables import contacts, properties, servers
 from schema.values import Reach
+
+PAUSED = "paused:"
+"""Begin of the property that says why nothing is filled on a server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,15 @@ class Contacts:
         connection.execute(
             statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
         )
+
+    def paused(self, connection: Connection, servers: Iterable[str]) -> str:
+        """Return why nothing is filled on one of `servers`, in a sentence; empty if filling is not paused."""
+        return next((said for said in (self.get(connection, PAUSED + server) for server in servers) if said), "")
+
+    def pause(self, connection: Connection, servers: Iterable[str], said: str) -> None:
+        """Keep why nothing is filled on `servers`; an empty sentence ends it."""
+        for server in servers:
+            self.put(connection, PAUSED + server, said)
 
     def note_pair(self, connection: Connection, server: str, pair: str) -> None:
         """Keep which servers record the same cameras."""

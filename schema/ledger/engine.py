@@ -45,7 +45,7 @@ def connect(url: str) -> Engine:
         sqlite = address.get_backend_name() == "sqlite"
         if not sqlite and address.drivername != "postgresql+psycopg":
             raise LedgerUnreachable(_shown(url), "only a file (SQLite) and postgresql+psycopg:// are supported")
-        engine = create_engine(address, **({"paramstyle": "named"} if sqlite else {}))
+        engine = create_engine(address, **(_SQLITE if sqlite else _postgres(address)))
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachable(_shown(url), error) from None
     except ModuleNotFoundError as error:
@@ -55,6 +55,21 @@ def connect(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "handle_error", _translate)
     return engine
+
+
+_SQLITE: dict[str, Any] = {"paramstyle": "named"}
+_ANSWER_WITHIN = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""Seconds after which a database host that lost its power counts as away; it cannot say so itself."""
+
+
+def _postgres(address: URL) -> dict[str, Any]:
+    """Return how to connect to a database server. What the address says of its own wins.
+
+    Connections are tried before they are used: after a restart of the server those of before are dead, all of them.
+    """
+    within = {**_ANSWER_WITHIN, "tcp_user_timeout": 15_000}
+    chosen = {key: value for key, value in within.items() if key not in address.query}
+    return {"pool_pre_ping": True, "connect_args": chosen}
 
 
 def _shown(url: str | URL) -> str:
@@ -143,6 +158,8 @@ def _forbidden(where: str) -> bool:
 def _translate(context: ExceptionContext) -> BaseException | None:
     """Replace a driver's exception with ours where an operator can act on it; leave defects alone."""
     error = context.original_exception
+    if context.is_pre_ping:
+        return None  # a dead connection of the pool is replaced by a new one
     where = shown(context.engine) if context.engine else "?"
     if isinstance(error, OperatorError):
         return error

@@ -4,16 +4,16 @@ Rule: append and close, never rewrite; a refusal stands until the same source is
 carries a checksum over what it says in words; a damaged one is left out and counted, because nothing can tell it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, or_, select, update
 
 from schema.digests import row_checksum
 from schema.ledger.names import Names, insert_for
 from schema.spans import Span
-from schema.tables import fills, outages, refusals
+from schema.tables import fills, outages, refusals, servers
 from schema.values import Cause, FillResult, Outage, Refusal, Refused, Task
 
 SETTLED_BY_SCAN = (Refusal.SOURCE_AWAY, Refusal.SOURCE_SWAPPED, Refusal.SOURCE_GONE, Refusal.SOURCE_CHANGED)
@@ -176,9 +176,10 @@ class History:
         server = self._names.server(connection, row.server_id)
         return server, row.started_us, row.ended_us, row.landed, row.bytes, row.stopped
 
-    def last_fills(self, connection: Connection, limit: int = 5) -> list[FillRecord]:
-        """Return the latest fills, newest first."""
-        rows = connection.execute(select(fills).order_by(fills.c.id.desc()).limit(limit))
+    def last_fills(self, connection: Connection, of: Collection[str], limit: int = 5) -> list[FillRecord]:
+        """Return the latest fills of some servers, newest first."""
+        query = select(fills).where(fills.c.server_id.in_(self._ids(of))).order_by(fills.c.id.desc()).limit(limit)
+        rows = connection.execute(query)
         return [
             FillRecord(*said) for row in rows if row.checksum == row_checksum(said := self._fill_says(connection, row))
         ]
@@ -288,6 +289,13 @@ class History:
             )
         )
 
-    def refusal_count(self, connection: Connection) -> int:
-        """Return how many refusals stand."""
-        return int(connection.execute(select(func.count()).select_from(refusals)).scalar_one())
+    def refusal_count(self, connection: Connection, of: Collection[str] | None = None) -> int:
+        """Return how many refusals stand: of these servers, or of all in the ledger."""
+        query = select(func.count()).select_from(refusals)
+        if of is not None:
+            query = query.where(refusals.c.server_id.in_(self._ids(of)))
+        return int(connection.execute(query).scalar_one())
+
+    def _ids(self, names: Collection[str]) -> Select[tuple[int]]:
+        """Return the ids of servers within a query: asking must not add a name that is not known."""
+        return select(servers.c.id).where(servers.c.name.in_(names))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select, tuple_, update
 from schema.digests import row_checksum
 from schema.ledger.coverage import Body, CoverageBook, encode_body
 from schema.ledger.names import Names, insert_for, lock_storage
-from schema.tables import coverage, storages
+from schema.tables import coverage, servers, storages
 from schema.wire import BUCKETS_AT_ONCE, Bucket, CoveragePage, StorageAbout, StorageState
 
 
@@ -133,7 +133,7 @@ class MirrorBook:
         """Return the known storages of a server with how their names are read, by id; damaged notes are left out."""
         rows = connection.execute(
             select(storages.c.id, storages.c.about)
-            .where(storages.c.server_id == self._names.server_id(connection, server), storages.c.about != "")
+            .where(storages.c.server_id == servers.c.id, servers.c.name == server, storages.c.about != "")
             .order_by(storages.c.id)
         )
         found = []

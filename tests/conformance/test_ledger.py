@@ -293,7 +293,7 @@ def test_a_fill_that_was_killed_never_ends(ledger: Ledger) -> None:
         second = ledger.history.fill_began(connection, "a", 20)
         ledger.history.fill_ended(connection, second, 30, result)
     with ledger.reading() as connection:
-        found = ledger.history.last_fills(connection)
+        found = ledger.history.last_fills(connection, ["a"])
     assert first != second
     assert [(one.started, one.ended, one.size, one.stopped) for one in found] == [
         (20, 30, 5, "stopped on request"),
@@ -659,7 +659,7 @@ def test_a_damaged_row_of_history_is_left_out_and_counted(ledger: Ledger, change
     with ledger.reading() as connection:
         left = {
             "outages": len(ledger.history.outages(connection, None, 50)),
-            "fills": len(ledger.history.last_fills(connection)),
+            "fills": len(ledger.history.last_fills(connection, ["a"])),
             "refusals": len(ledger.history.refusals(connection)),
         }
         assert ledger.history.damaged(connection) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder_sync.cli.pause import PAUSED, note
+from recorder_sync.cli.pause import note
 from schema.ledger import Ledger
 from schema.moments import parse_moment
 from tests import make
@@ -28,7 +28,7 @@ def configured(tmp_path: Path) -> Path:
 
 def paused(folder: Path) -> str:
     with Ledger.open(f"sqlite:///{folder}/ledger.db") as ledger, ledger.reading() as connection:
-        return ledger.contacts.get(connection, PAUSED)
+        return ledger.contacts.paused(connection, ["a"])
 
 
 def test_the_unit_can_be_looked_at_without_rights_and_without_changing_anything(cli: Cli, configured: Path) -> None:

@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_index("ix_coverage_storage_id_seq", "coverage", ["storage_id", "seq"])
     op.create_table(
         "properties",
-        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(80), nullable=False),
         sa.Column("value", sa.String(1024), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_properties"),
     )
