@@ -133,20 +133,23 @@ class LinkClient:
             self._open.clear()
 
     def hello(self) -> Hello:
-        """Ask who it is. Raises the errors of a link."""
-        return self._ask(Hello, "hello", {})
+        """Ask who it is; tried once. Raises the errors of a link."""
+        return self._ask(Hello, "hello", {}, tries=1)
 
     def pulse(self) -> Pulse:
-        """Ask what time it is there and whether anything is new; tried once. Raises the errors of a link."""
+        """Ask what time it is there and whether anything is new; tried once. Raises the errors of a link.
+
+        What follows a pulse is tried once as well: the next pulse comes soon, and says whether the peer is there.
+        """
         return self._ask(Pulse, "pulse", {}, tries=1)
 
     def coverage(self, storage: str, cursor: str) -> CoveragePage:
-        """Ask for the next changes of a storage's coverage. Raises the errors of a link."""
-        return self._ask(CoveragePage, "coverage", {"storage": storage, "cursor": cursor})
+        """Ask for the next changes of a storage's coverage; tried once. Raises the errors of a link."""
+        return self._ask(CoveragePage, "coverage", {"storage": storage, "cursor": cursor}, tries=1)
 
     def outages(self) -> Outages:
-        """Ask for the outages it recorded. Raises the errors of a link."""
-        return self._ask(Outages, "outages", {})
+        """Ask for the outages it recorded; tried once. Raises the errors of a link."""
+        return self._ask(Outages, "outages", {}, tries=1)
 
     def segments(self, storage: str, wanted: Mapping[str, Sequence[Span]]) -> Iterator[SegmentMessage]:
         """Ask for the segments of cameras around spans. Raises the errors of a link."""

@@ -24,7 +24,7 @@ from recorder_sync.service import contact
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.retrying import Retrying
-from schema.errors import AlreadyRunning, OperatorError
+from schema.errors import AlreadyRunning, OperatorError, PeerUnreachable
 from schema.settings import Settings
 from schema.spans import DAY, SECOND, Span, intersect, merge
 from schema.values import FillResult, GapState, Landed, Plan, Refusal, Refused
@@ -37,6 +37,11 @@ _TOGETHER = 0.2
 _TROUBLED = 60.0
 """Seconds until the next look after one that failed."""
 _NOT_NOTED = 5.0
+_BROKEN_OFF = 5.0
+"""Seconds until the next look after a peer did not answer in the middle: one that flaps is never called away, and its
+return is no event."""
+_RESTS = 2.0
+"""After an urgent look rests so many times as long as it took, so that a large storage is not read without a pause."""
 _LOST_TOLD = 7 * DAY
 """A loss older than this is history when a service first looks, and no alarm."""
 
@@ -72,8 +77,10 @@ class Filler:
         self._retrying = Retrying()
         self._wake = asyncio.Event()
         self._urgent = True
-        self._due = 0.0
+        self._due = self._rested = 0.0
         self._lost_told: set[tuple[str, str, Span]] = set()
+        self._left_out: dict[str, frozenset[tuple[str | None, str, Refusal]]] = {}
+        """What the last plan could not name a task for, by server: it is noted once, not at every look."""
 
     def wake(self, urgent: bool) -> None:
         """Look for gaps soon: at once if `urgent`, else when it is calm. Called on the service's loop."""
@@ -97,7 +104,7 @@ class Filler:
             except OperatorError as error:
                 _log.warning("fill.failed", problem=str(error))
                 self._live.change(waiting=str(error))
-                self._due = time.monotonic() + _TROUBLED
+                self._due = time.monotonic() + (_BROKEN_OFF if isinstance(error, PeerUnreachable) else _TROUBLED)
 
     async def _until_due(self, looked: float) -> None:
         """Wait until there is a reason to look, and it is time."""
@@ -105,7 +112,7 @@ class Filler:
             now = time.monotonic()
             due = self._due
             if self._urgent:
-                due = now
+                due = self._rested
             elif self._wake.is_set():
                 due = min(due, looked + _CALM)
             if now >= due:
@@ -126,8 +133,10 @@ class Filler:
         with app.ledger.reading() as connection:
             paused = app.ledger.contacts.paused(connection, app.site.local)
         self._live.change(paused=paused)
+        began = time.monotonic()
         await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
+        self._rested = time.monotonic() + min(_CALM, _RESTS * (time.monotonic() - began))
         await asyncio.to_thread(self._tell_lost, app, found)
         await asyncio.to_thread(self._tell_clocks, app, found)
         if paused:
@@ -142,7 +151,9 @@ class Filler:
         planned = await asyncio.to_thread(reachable.plan, found, server)
         ready, later = sort_out(planned.tasks, self._now(), self._timing)
         tasks = self._retrying.ready(ready, self._now())
-        if tasks or planned.refused:
+        left_out = frozenset((one.peer, one.path, one.why) for one in planned.refused)
+        if tasks or not left_out <= self._left_out.get(server, frozenset()):
+            self._left_out[server] = left_out
             await self._fill(reachable, server, replace(planned, tasks=tuple(tasks)))
         self._next_look(planned, later[0].opens if later else None)
         return self._why_waiting(found, planned, len(tasks), later[0].reason if later else "")
@@ -201,7 +212,7 @@ class Filler:
                 gaps=merge(gap.span for gap in planned.gaps),
             )
             await asyncio.to_thread(self._events.tell, alarm)
-        _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
+            _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
         brought = _Brought()
 
         def listener(event: Event) -> None:
@@ -229,7 +240,9 @@ class Filler:
         )
         at = self._now()
         await self._insist(lambda: self._tell_filled(server, planned, result, started, at))
-        if result.landed and not result.stopped:
+        if result.stopped:
+            self._due = min(self._due, time.monotonic() + _BROKEN_OFF)
+        elif result.landed:
             self.wake(urgent=False)  # to see that nothing is left
 
     async def _insist(self, tell: Callable[[], None]) -> None:
@@ -249,8 +262,8 @@ class Filler:
         for one in result.landed:
             source = one.task.source
             spans.setdefault(source.camera, []).extend(intersect([source.span], wanted.get(source.camera, [])))
-        with self._app().ledger.writing() as connection:
-            if result.landed or result.refused:
+        with self._events.writing() as connection:
+            if planned.tasks and (result.landed or result.refused):
                 filled = kinds.filled(
                     server=server,
                     started=started,
@@ -280,7 +293,7 @@ class Filler:
         ]
         if not new:
             return
-        with app.ledger.writing() as connection:
+        with self._events.writing() as connection:
             for gap in new:
                 lost = kinds.lost(server=gap.server, camera=gap.camera, spans=[gap.span], at=now, reason=gap.reason)
                 self._events.raise_(connection, lost)
