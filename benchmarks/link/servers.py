@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from benchmarks.link.lines import Line
 from benchmarks.measure import CHECKOUT
@@ -30,9 +30,12 @@ while True:
 @contextmanager
 def running(command: Sequence[str], line: Line, port: int) -> Iterator[tuple[int, ...]]:
     """Run a server while the block runs, once it answers on `port`; gives its process."""
-    with tempfile.TemporaryFile() as said, subprocess.Popen(
-        command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        ) as process,
+    ):
         try:
             if not answers(line, port, process):
                 said.seek(0)
@@ -62,7 +65,5 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait(_ENDS_WITHIN)
     except subprocess.TimeoutExpired:
         process.kill()
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

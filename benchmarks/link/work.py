@@ -60,8 +60,8 @@ def follow(config: Path) -> dict[str, Any]:
     with _linked(config) as (app, client):
         follower = Follower(client, app.ledger, DESTINATION, now)
         follower.follow(client.pulse())
-        app = replace(app, site=build_site(app.settings, app.ledger))
-        app.survey(app.question())
+        learned = replace(app, site=build_site(app.settings, app.ledger))
+        learned.survey(learned.question())
     return {}
 
 
