@@ -82,7 +82,7 @@ def _cells(row: Row, *, about: bool) -> list[str]:
 
 
 def _figures(document: Document) -> Table:
-    table = Table(title="scale", title_justify="left")
+    table = Table(title="figures", title_justify="left")
     table.add_column("what")
     table.add_column("measured", justify="right", no_wrap=True)
     for figure in document.figures:

@@ -19,6 +19,12 @@ class Sizes:
     resume: Shape
     segments: int
     segments_tenth: int
+    slow: Shape
+    """What is filled over a slow line."""
+    back: Shape
+    backs: int
+    """How often a peer comes back."""
+    idle_seconds: float
     rounds: int
     """At most; a case ends earlier when its time is up."""
 
@@ -41,6 +47,10 @@ FULL = Sizes(
     resume=_hole(1, 1024 * MIB),
     segments=1_000_000,
     segments_tenth=100_000,
+    slow=_hole(240, 2 * MIB),
+    back=_hole(1000, 2 * MIB, cameras=5),
+    backs=3,
+    idle_seconds=60,
     rounds=7,
 )
 
@@ -52,5 +62,9 @@ QUICK = Sizes(
     resume=_hole(1, 16 * MIB),
     segments=10_000,
     segments_tenth=4_000,
+    slow=_hole(8, 256 * KIB),
+    back=_hole(20, 256 * KIB, cameras=5),
+    backs=1,
+    idle_seconds=2,
     rounds=1,
 )

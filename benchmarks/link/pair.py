@@ -6,6 +6,7 @@ Rule: as for a pair on one host: set back after each run, the archive written on
 import os
 import shutil
 import socket
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ class LinkedPair(Pair):
         shutil.copytree(self._state, self.base / "settled" / "state")
         return scans
 
-    def service(self) -> Any:
+    def service(self) -> AbstractContextManager[tuple[int, ...]]:
         """Run the source's service while the block runs; gives its process."""
         config = self.base / f"{SOURCE}.toml"
         command = [*self.line.at_source, *measure.product("run", "--config", str(config))]

@@ -91,6 +91,30 @@ def fill(config: Path) -> dict[str, Any]:
     }
 
 
+def fake(config: Path, segments: int, length: int) -> dict[str, Any]:
+    """Put so many segments of the destination into its ledger, up to an hour ago, and make the folders they are in."""
+    from benchmarks.data import HOUR, START
+    from benchmarks.link.idle import folders
+    from benchmarks.scale import CAMERAS, batches
+
+    each = segments // CAMERAS
+    first = int(time.time()) // HOUR * HOUR - HOUR - each * length // HOUR * HOUR
+    taken = 0
+    with _linked(config) as (app, _):
+        (storage,) = app.site.storages
+        paths: set[str] = set()
+        for batch in batches(storage.id, each, length, first_start=first):
+            with app.ledger.writing() as connection:
+                app.ledger.segments.apply(connection, storage.id, batch)
+            taken += sum(len(change.added) for change in batch)
+            paths.update(change.path for change in batch)
+        for path in paths:
+            os.makedirs(os.path.join(storage.root, path))
+        for path in folders(paths):
+            os.utime(os.path.join(storage.root, path), (START, START))
+    return {"segments": taken}
+
+
 def send(folder: Path, host: str, port: int) -> dict[str, Any]:
     """Send every file of a folder to each who connects, with sendfile, until ended: as little work as there can be."""
     with socket.create_server((host, port)) as listening:
@@ -145,6 +169,11 @@ def main(arguments: list[str]) -> None:
         added = commands.add_parser(name)
         added.set_defaults(work=work)
         added.add_argument("config", type=Path)
+    faking = commands.add_parser("fake")
+    faking.set_defaults(work=fake)
+    faking.add_argument("config", type=Path)
+    faking.add_argument("segments", type=int)
+    faking.add_argument("length", type=int)
     sending = commands.add_parser("send")
     sending.set_defaults(work=send)
     receiving = commands.add_parser("receive")
