@@ -1,7 +1,7 @@
 """Two hosts whose link and services are broken again and again while they fill, with recordings that are made up.
 
-What must hold however often it breaks: every file is its source's byte for byte, nothing is sent again but what was under
-way, nothing lands twice, and the operator is told once of what happened. Where services are killed bytes are counted
+What must hold however often it breaks: every file is its source's byte for byte, nothing but what was under way is sent
+again, nothing lands twice, and the operator is told once of what happened. Where services are killed bytes are counted
 as they leave the sender, by its network card.
 """
 
@@ -107,7 +107,7 @@ def test_killed_a_hundred_times_on_either_side_the_same_bytes_arrive(stage: Stag
     hit: Counter[str] = Counter()
     for _ in range(KILLS):
         victim = chance.choice(stage.both)
-        time.sleep(chance.uniform(0.3, 0.9))
+        time.sleep(chance.uniform(0.25, 0.75))
         filling = bool(waiting(stage))
         victim.kill_service()
         hit[victim.name] += filling
@@ -182,7 +182,7 @@ class Recorders:
 def faults(stage: Stage, recorders: Recorders, chance: random.Random) -> Counter[str]:
     """Break things one after the other for about a minute; returns how often each service was killed."""
     killed: Counter[str] = Counter()
-    kinds = ["power", "service", "recorder", "cable", "disk"] * 3
+    kinds = ["power", "service", "recorder", "cable", "disk"] * 2
     chance.shuffle(kinds)
     for kind in kinds:
         victim = chance.choice(stage.both)
@@ -234,8 +234,9 @@ def test_after_an_hour_of_faults_both_hold_what_either_recorded_and_each_event_w
         recorders.end()
     quiet(stage, 60)
     a, b = held_from(stage.a), held_from(stage.b)
-    both = range(max(min(a), min(b)), min(max(a), max(b)) + 1)
-    assert sorted(set(both) - a) == sorted(set(both) - b) == []
+    both = set(range(max(min(a), min(b)), min(max(a), max(b)) + 1))
+    assert sorted(both - a) == sorted(both - b), "one has what the other lacks"
+    assert len(both - a) < len(both) / 4, "hardly anything was recorded"
     for station in stage.both:
         contents = Counter(digest(path) for path in recordings(station.root))
         assert max(contents.values()) == 1, "something landed twice"
