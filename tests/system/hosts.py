@@ -14,17 +14,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+import recorder_sync.cli.run  # noqa: F401  services are forked from here
 from schema.documents import GapsDocument, StatusDocument
+from tests.fault.children import command, forked
 from tests.system.lan import VirtualHost, VirtualLAN, eventually
 
 SETTLE = 3
 """Seconds of the newest recordings that are left alone in these tests."""
-_STATUS = "import sys,urllib.request as u; sys.stdout.write(u.urlopen('http://127.0.0.1:7480/status', timeout=5).read().decode())"
+_STATUS = """
+import sys, urllib.request
+sys.stdout.write(urllib.request.urlopen("http://127.0.0.1:7480/status", timeout=5).read().decode())
+"""
 _ENVIRONMENT = {**os.environ, "TZ": "UTC", "NO_COLOR": "1", "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
 
 
@@ -41,7 +47,7 @@ class Station:
         self.root = self.folder / "recordings"
         self.config = self.folder / "recorder-sync.toml"
         self.root.mkdir(parents=True)
-        self.service: subprocess.Popen[Any] | None = None
+        self.service: ForkProcess | None = None
         self.recorder: subprocess.Popen[Any] | None = None
         self._record: list[str] = []
 
@@ -59,22 +65,25 @@ class Station:
         self.ready()
 
     def start(self) -> None:
-        """Start the service."""
-        with open(self.folder / "service.log", "ab") as log:
-            self.service = self.host.start(
-                *self.command("run"),
-                cwd=self.folder,
-                env=_ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        """Start the service. It is forked, with everything imported: a test can afford many of them."""
+        self.service = forked.Process(target=self._serve)
+        self.service.start()
+
+    def _serve(self) -> None:
+        """Become the service, on this host."""
+        self.host.enter()
+        log = os.open(self.folder / "service.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.environ.update(_ENVIRONMENT)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+        command(self.folder, "run")
 
     def ready(self) -> None:
         """Wait until the service answers."""
 
         def ready() -> bool:
-            assert self.service is not None and self.service.poll() is None, self.log()[-3000:]
+            assert self.service is not None and self.service.is_alive(), self.log()[-3000:]
             return bool(self.live())
 
         eventually(ready, 30, f"the service of {self.name} answers")
@@ -112,22 +121,26 @@ class Station:
 
     def suspend(self) -> None:
         """Stop the service as it stands."""
-        assert self.service is not None
-        self.service.send_signal(signal.SIGSTOP)
+        os.kill(self._alive(), signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let it go on."""
-        assert self.service is not None
-        self.service.send_signal(signal.SIGCONT)
+        os.kill(self._alive(), signal.SIGCONT)
+
+    def _alive(self) -> int:
+        """Return the service's process."""
+        assert self.service is not None and self.service.pid is not None and self.service.is_alive()
+        return self.service.pid
 
     def stop(self) -> None:
         """Stop service and recorder in order. The service has to do it within seconds, and to mean it."""
         if self.recorder is not None and self.recorder.poll() is None:
             self.recorder.terminate()
             assert self.recorder.wait(20) == 0, (self.folder / "recorder.log").read_text()[-3000:]
-        if self.service is not None and self.service.poll() is None:
+        if self.service is not None and self.service.is_alive():
             self.service.terminate()
-            assert self.service.wait(15) == 0, self.log()[-3000:]
+            self.service.join(15)
+            assert self.service.exitcode == 0, self.log()[-3000:]
 
     def live(self) -> dict[str, Any]:
         """Return what the service says of itself at this moment; empty if it says nothing."""
@@ -166,8 +179,11 @@ class Station:
         return [(one.server, one.camera, one.state, one.seconds) for one in self.gaps().gaps if one.state == "fillable"]
 
 
-def _killed(process: subprocess.Popen[Any] | None) -> None:
-    if process is not None:
+def _killed(process: "subprocess.Popen[Any] | ForkProcess | None") -> None:
+    if isinstance(process, ForkProcess):
+        process.kill()
+        process.join(10)
+    elif process is not None:
         process.kill()
         process.wait(10)
 
@@ -203,7 +219,7 @@ class Stage:
         eventually(port.exists, 20, "the cameras film")
         self.url = f"http://127.0.0.1:{port.read_text().strip()}"
 
-    def pair(self, fill: str = "", link: str = "") -> None:
+    def pair(self, gaps: str = "") -> None:
         """Make the hosts a pair as the guide says it, then set what lets a test be short."""
         a, b = self.both
         inviting = a.host.start(
@@ -222,7 +238,7 @@ class Stage:
         assert inviting.returncode == 0, said
         assert f"Paired with {b.name} at {b.host.address}:7443" in said
         for station in self.both:
-            tune(station, fill, link)
+            tune(station, gaps)
 
     def run(self) -> None:
         """Start both services and wait until they know each other."""
@@ -262,14 +278,14 @@ def _typed(inviting: "subprocess.Popen[str]") -> str:
     raise AssertionError(f"it printed no command: {said}")
 
 
-def tune(station: Station, fill: str, link: str) -> None:
+def tune(station: Station, gaps: str) -> None:
     """Let a host settle, miss its peer and tell alarms within seconds."""
     text = station.config.read_text()
     told = f"cat >> {station.folder}/alarms.jsonl"
     for table, more in (
-        ("gaps", f'settle = "{SETTLE}s"'),
-        ("fill", f'chunk = "64 KiB"\n{fill}'),
-        ("link", f'timeout = "2s"\n{link}'),
+        ("gaps", f'settle = "{SETTLE}s"\n{gaps}'),
+        ("fill", 'chunk = "64 KiB"'),
+        ("link", 'timeout = "2s"'),
     ):
         assert f"[{table}]\n" in text
         text = text.replace(f"[{table}]\n", f"[{table}]\n{more}\n", 1)

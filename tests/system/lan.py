@@ -5,6 +5,7 @@ is gone when the block ends, processes first; what a killed test run left behind
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 _PREFIX = "rslan"
+_CLONE_NEWNET = 0x40000000
 _STEP = 15.0
 """Seconds that a command of the network's own may take."""
 _NOBODY = "02:00:00:00:00:99"
@@ -71,6 +73,13 @@ class VirtualHost:
         return subprocess.run(
             self.inside(*command), capture_output=True, text=True, timeout=timeout, check=False, **more
         )
+
+    def enter(self) -> None:
+        """Move this process, which must have one thread, to this host; there is no way back."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/run/netns/{self._namespace}", "rb") as namespace:
+            if libc.setns(namespace.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
 
     def start(self, *command: str, **more: Any) -> subprocess.Popen[Any]:
         """Start a command on this host; it is killed with the network at the latest."""

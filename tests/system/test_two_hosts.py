@@ -8,6 +8,7 @@ Recorders are the demo's, as Frigate or as MediaMTX; pictures carry their number
 in the files themselves.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from tests.system.lan import eventually, why_not
 pytest.importorskip("av", reason="PyAV is not installed (pip install 'recorder-sync[media]')")
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can be made")]
+
+log = logging.getLogger(__name__)
 
 CAMERAS = {"front": 10, "yard": 20}
 SEGMENT = 2.0
@@ -114,7 +117,7 @@ def first_landing(station: Station) -> None:
     eventually(landed, 30, f"{station.name} fills")
     came = datetime.fromisoformat(max(one["timestamp"] for one in station.events("peer.came")))
     took = (datetime.fromisoformat(landed()[0]) - came).total_seconds()
-    print(f"{station.name}: from the peer's return to the end of the first fill: {took:.2f} s", flush=True)
+    log.info("%s: from the peer's return to the end of the first fill: %.2f s", station.name, took)
 
 
 def test_after_a_power_cut_a_host_fetches_what_it_missed(stage: Stage) -> None:
