@@ -81,7 +81,7 @@ class Service:
     async def run(self) -> None:
         """Serve until stopped. Raises what keeps it from starting, and what ends it."""
         notifier = Notifier.from_environment()
-        self._introduce()
+        self.introduce()
         if self._settings.fill.priority == "low":
             for problem in lower_process():
                 _log.info("service.priority", problem=problem)
@@ -101,7 +101,13 @@ class Service:
 
         monitor = Monitor(self._current, self._own, self._live, healthy=lambda: self._presence.problem, now=now)
         async with self._linked(), self._monitored(monitor):
-            tasks = [filler.run(), dispatcher.run(), self._presence.run(), self._tick(notifier), self._guarded()]
+            tasks = [
+                filler.run(),
+                dispatcher.run(),
+                self._presence.run(lambda: changed(True)),
+                self._tick(notifier),
+                self._guarded(),
+            ]
             for server in self._settings.servers:
                 watching = Watching(
                     self._current, self._settings, server.name, self._live, events, now=now, changed=changed
@@ -158,7 +164,7 @@ class Service:
             _log.warning("peer.not_understood", problem=problem)
         self._app = replace(self._app, site=site)
 
-    def _introduce(self) -> None:
+    def introduce(self) -> None:
         """Write down who records here and how, for reports and for peers that share this ledger."""
         site = self._app.site
         with self._ledger.writing() as connection:
