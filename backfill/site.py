@@ -122,7 +122,7 @@ def about(storage: Storage) -> StorageAbout:
         name=one.name,
         layout=one.layout,
         zone=one.zone,
-        retention=None if one.retention is None else int(one.retention),  # a subclass cannot be encoded
+        retention=one.retention,
         template=one.template,
         options=dict(one.options),
         cameras=dict(storage.cameras),
