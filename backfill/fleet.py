@@ -8,6 +8,7 @@ import msgspec
 
 from backfill.site import Site, remote_storages
 from schema.ledger import Connection, Ledger
+from schema.service import Service
 from schema.settings import Gaps, Scan, Settings
 from schema.units import Duration
 
@@ -19,6 +20,7 @@ class _Told(msgspec.Struct, frozen=True):
     threshold: int
     settle: int | None
     rescan: int
+    silent: int | None
 
 
 def note_rules(ledger: Ledger, connection: Connection, settings: Settings) -> None:
@@ -29,6 +31,7 @@ def note_rules(ledger: Ledger, connection: Connection, settings: Settings) -> No
         threshold=int(gaps.threshold),
         settle=None if gaps.settle is None else int(gaps.settle),
         rescan=int(settings.scan.rescan),
+        silent=None if settings.service.silent is None else int(settings.service.silent),
     )
     for server in settings.servers:
         ledger.contacts.put(connection, _name(server.name), msgspec.json.encode(told).decode())
@@ -56,7 +59,8 @@ def _rules(ledger: Ledger, servers: list[str]) -> tuple[Settings, list[str]]:
             threshold=Duration(told.threshold),
             settle=None if told.settle is None else Duration(told.settle),
         )
-        return Settings(servers=[], gaps=gaps, scan=Scan(rescan=Duration(told.rescan))), []
+        service = Service(silent=None if told.silent is None else Duration(told.silent))
+        return Settings(servers=[], gaps=gaps, scan=Scan(rescan=Duration(told.rescan)), service=service), []
     return Settings(servers=[]), ["no service has said what counts as a gap here: the defaults are taken"]
 
 

@@ -75,7 +75,7 @@ class Read:
     """Up to when the recorders' storages were read. A storage that could not be read since holds its server back."""
 
     until: Mapping[str, int]
-    """By server, microseconds UTC, less the settling time; below 0 if one of its storages was never read."""
+    """By server, microseconds UTC, less the settling time; below 0 if a storage was never read, or none is known."""
     notes: tuple[str, ...] = ()
 
 
@@ -84,9 +84,14 @@ def read_until(ledger: Ledger, site: Site, now: int, *, settle: int, patience: i
     storages = [*site.storages, *(one for one in site.remote if one.origin is None)]
     scanned = {storage.id: ledger.storage_note(storage.id)[2] for storage in storages}
     newest = max(scanned.values(), default=0)
+
+    def unknown(server: str) -> list[int]:
+        # A server on another host that was not heard of yet may hold anything: nothing counts as lost because of it.
+        return [] if any(one.server == server for one in storages) else [0]
+
     return Read(
         until={
-            server: min((now, *(scanned[one.id] for one in storages if one.server == server))) - settle
+            server: min(now, *(scanned[one.id] for one in storages if one.server == server), *unknown(server)) - settle
             for server in site.servers
         },
         notes=tuple(

@@ -46,6 +46,8 @@ def servers_of(
     for server in site.servers:
         stands = _standing(site, server, contacts, live, now)
         offset = found.question.offsets.get(server)
+        if stands.state not in (*standing.HERE, standing.STOPPED):
+            recording.pop(server, None)  # what its recorder does now nobody here knows
         cameras = recording.get(server, {})
         totals = [total_document(line) for line in lines if line.server == server]
         read = scanned[server]

@@ -240,7 +240,23 @@ class Joined(Message, frozen=True):
 
 
 _T = TypeVar("_T", bound=Message)
-_encode = msgspec.json.Encoder().encode
+
+
+def _plain(value: object) -> int:
+    """Return a length of time or a size of the configuration as the number it is."""
+    if isinstance(value, int):
+        return int(value)
+    raise NotImplementedError(type(value))
+
+
+def _unit(kind: type, value: object) -> object:
+    """Return a number as the length of time or the size that is wanted. Raises ValueError."""
+    if not isinstance(value, int) or not issubclass(kind, int) or not 0 <= value <= _MAX:
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    return kind(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 def written(message: Message) -> bytes:
@@ -248,11 +264,16 @@ def written(message: Message) -> bytes:
     return _encode(message)
 
 
+def kept_about(text: str) -> StorageAbout:
+    """Return what a ledger keeps of a storage. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(text, type=StorageAbout, dec_hook=_unit)
+
+
 def read(kind: type[_T], body: bytes, peer: str) -> _T:
     """Return what `peer` sent as a message of a kind. Raises PeerInvalid."""
     if len(body) > MESSAGE_LIMIT:
         raise PeerInvalid(peer, f"a message of {len(body):,} bytes is longer than {MESSAGE_LIMIT:,}")
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind, dec_hook=_unit)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PeerInvalid(peer, f"{kind.__name__}: {error}"[:500]) from None

@@ -215,7 +215,7 @@ def _extent(outage: Outage) -> tuple[str, str, str]:
     length = human_duration(outage.span.length)
     if outage.over:
         return length, str(outage.cause), outage.evidence
-    if outage.cause is Cause.STORAGE:
+    if outage.cause in (Cause.STORAGE, Cause.SERVER):  # somebody looks, and it goes on
         return f"{length} so far", str(outage.cause), outage.evidence
     return f"at least {length}", str(outage.cause), f"{outage.evidence}, until the last recording"
 

@@ -33,7 +33,10 @@ ALARMS = 5
 def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
     """Show the status; returns the exit code."""
     with opened(config) as app:
-        document, lines = taken(app)
+        live, problem = live_document(app.settings)
+        found = app.survey(app.question())
+        lines = timelines_of(found)
+        document = document_of(app, found, lines, live, problem)
         if as_json:
             print_document(document)
         else:
@@ -41,24 +44,17 @@ def run(config: Path, *, pages: list[Path], as_json: bool) -> int:
             console.print(view(document, lines, console.width, signs(console)))
         for page in pages:
             write_page(page, "recorder-sync status", view(document, lines, PAGE_WIDTH, Signs()))
-        return exit_code(document)
+        return exit_code(document, silent=bool(app.silent(found)))
 
 
-def exit_code(document: StatusDocument) -> int:
-    """Return 1 if anything is open, away or silent."""
+def exit_code(document: StatusDocument, *, silent: bool) -> int:
+    """Return 1 if anything is open, away or silent. `silent`: a server records nothing any more."""
     open_ = any(one.fillable or one.lost or one.refused for one in document.cameras)
     away = any(one.state.startswith("away") for one in document.storages)
     for one in document.servers:
         away |= one.state not in HERE and (not one.here or one.state != STOPPED)
-    return EXIT_FOUND if open_ or away or any(one.silent for one in document.servers) else EXIT_DONE
-
-
-def taken(app: App) -> tuple[StatusDocument, list[Timeline]]:
-    """Return where things stand now, with the time lines of all cameras."""
-    live, problem = live_document(app.settings)
-    found = app.survey(app.question())
-    lines = timelines_of(found)
-    return document_of(app, found, lines, live, problem), lines
+    silent |= any(one.silent for one in document.servers)
+    return EXIT_FOUND if open_ or away or silent else EXIT_DONE
 
 
 def document_of(

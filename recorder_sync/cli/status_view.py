@@ -37,7 +37,7 @@ def view(document: StatusDocument, lines: list[Timeline], width: int, shown: Sig
 
 
 def servers(found: Sequence[ServerDocument], generated: str, name: str = "server") -> Grid:
-    """Return a line for every server."""
+    """Return a line for every server; `seen` and `scanned` are how long ago."""
     now = _us(generated)
     table = Grid(
         [
@@ -45,25 +45,31 @@ def servers(found: Sequence[ServerDocument], generated: str, name: str = "server
             ("state", Kind.PLAIN),
             ("for", Kind.AMOUNT),
             ("seen", Kind.AMOUNT),
-            ("recording", Kind.AMOUNT),
+            ("records", Kind.AMOUNT),
             ("clock", Kind.AMOUNT),
             ("scanned", Kind.AMOUNT),
             ("open gaps", Kind.AMOUNT),
         ]
     )
     for one in found:
-        seen = "-" if one.last is None or one.last == generated else _ago((now - _us(one.last)) / SECOND)
+        seen = "-" if one.last is None or one.last == generated else _about(now - _us(one.last))
         table.add(
             one.server,
             Text(_word(one), style=_STATE_STYLES.get(one.state, "")),
-            "-" if one.since is None else human_duration(max(0, now - _us(one.since))),
+            "-" if one.since is None else _about(now - _us(one.since)),
             seen,
             _recorded(one),
             _offset(one),
-            "-" if one.scanned_seconds is None else _ago(one.scanned_seconds),
+            "-" if one.scanned_seconds is None else _about(round(one.scanned_seconds * SECOND)),
             f"{one.gaps:,}" if one.gaps else "-",
         )
     return table
+
+
+def _about(us: int) -> str:
+    """Return a length of time in one unit: in a line of a table more says less."""
+    number, unit, *_ = human_duration(max(0, us)).split()
+    return f"{round(float(number))} {unit}"
 
 
 def _word(one: ServerDocument) -> str:

@@ -47,9 +47,10 @@ class Presence:
         self._told: str | None = None
         self._told_at = 0
 
-    async def run(self) -> None:
-        """Look every second, until cancelled."""
+    async def run(self, resumed: Callable[[], None]) -> None:
+        """Look every second, until cancelled; `resumed` is called when a pause ended."""
         while True:
+            paused = self._live.now().paused
             looking = asyncio.create_task(asyncio.to_thread(self._look))
             try:
                 done, _ = await asyncio.wait({looking}, timeout=_PATIENCE)
@@ -59,6 +60,8 @@ class Presence:
                 if self.problem:
                     _log.info("ledger.back")
                 self.problem = ""
+                if paused and not self._live.now().paused:
+                    resumed()
             except OperatorError as error:
                 self._away(str(error))
             await asyncio.sleep(_EVERY)

@@ -78,7 +78,7 @@ class Service:
     async def run(self) -> None:
         """Serve until stopped. Raises what keeps it from starting, and what ends it."""
         notifier = Notifier.from_environment()
-        self._introduce()
+        self.introduce()
         if self._settings.fill.priority == "low":
             for problem in lower_process():
                 _log.info("service.priority", problem=problem)
@@ -103,7 +103,7 @@ class Service:
                 filler.run(),
                 dispatcher.run(),
                 clocks.run(),
-                self._presence.run(),
+                self._presence.run(lambda: changed(True)),
                 self._tick(notifier),
                 self._guarded(),
             ]
@@ -163,7 +163,7 @@ class Service:
             _log.warning("peer.not_understood", problem=problem)
         self._app = replace(self._app, site=site)
 
-    def _introduce(self) -> None:
+    def introduce(self) -> None:
         """Write down who records here and how, for reports and for peers that share this ledger."""
         site = self._app.site
         with self._ledger.writing() as connection:

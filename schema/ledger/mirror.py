@@ -14,7 +14,7 @@ from schema.digests import row_checksum
 from schema.ledger.coverage import Body, CoverageBook, encode_body
 from schema.ledger.names import Names, insert_for, lock_storage
 from schema.tables import coverage, servers, storages
-from schema.wire import BUCKETS_AT_ONCE, Bucket, CoveragePage, StorageAbout, StorageState
+from schema.wire import BUCKETS_AT_ONCE, Bucket, CoveragePage, StorageAbout, StorageState, kept_about, written
 
 
 class MirrorBook:
@@ -126,7 +126,7 @@ class MirrorBook:
 
     def note_about(self, connection: Connection, storage_id: int, about: StorageAbout) -> None:
         """Keep how the names of a storage are read."""
-        text = msgspec.json.encode(about).decode()
+        text = written(about).decode()
         connection.execute(update(storages).where(storages.c.id == storage_id).values(about=text))
 
     def about(self, connection: Connection, server: str) -> Sequence[tuple[int, StorageAbout]]:
@@ -139,7 +139,7 @@ class MirrorBook:
         found = []
         for ident, text in rows:
             try:
-                found.append((ident, msgspec.json.decode(text, type=StorageAbout)))
+                found.append((ident, kept_about(text)))
             except msgspec.DecodeError:
                 continue  # told anew with the next hello
         return found

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backfill.link.answers import Observed
-from schema.spans import Span
+from schema.spans import HOUR, Span
 from schema.values import GapState
 from schema.wire import CameraState
 from tests import make
@@ -118,3 +118,27 @@ def test_a_pulse_says_what_the_service_sees(tmp_path: Path) -> None:
     with linked(tmp_path, observed=seen) as pair:
         pulse = pair.client.pulse()
     assert (pulse.cameras, pulse.filling, pulse.paused) == (list(seen.cameras), True, "repair")
+
+
+def test_what_a_peer_that_was_not_heard_of_may_have_is_not_lost(tmp_path: Path) -> None:
+    with linked(tmp_path) as pair:
+        make.record(pair.a.root("a"), "front", [0, 10, 40, 50])
+        make.record(pair.b.root("b"), "front", make.tens(0, 60), seed=1)
+        pair.a.scan()
+        assert pair.a.survey().gaps == []
+        pair.b.scan()
+        pair.follow()
+        assert pair.a.states("a") == [("fillable", 20.0, 40.0)]
+
+
+def test_a_copy_that_is_old_says_so(tmp_path: Path) -> None:
+    with linked(tmp_path) as pair:
+        make.record(pair.a.root("a"), "front", make.tens(0, 60))
+        make.record(pair.b.root("b"), "front", make.tens(0, 60), seed=1)
+        pair.a.scan()
+        pair.b.scan()
+        pair.follow()
+        assert pair.a.survey().read.notes == ()
+        pair.a.now += 2 * HOUR
+        pair.a.scan()
+        assert pair.a.survey().read.notes == ("what is known of b/main is 2 h old: nothing newer counts as missing",)
