@@ -180,18 +180,21 @@ class _Run:
         """Run every task: workers bring segments into staging, one lander lands what is there in batches."""
         waiting = iter(tasks)
         done: asyncio.Queue[Staged | None] = asyncio.Queue(maxsize=_BATCH)
-        with ThreadPoolExecutor(self._rules.in_flight + 1, thread_name_prefix="fill") as pool:
-            landing = asyncio.create_task(self._land(done, pool))
-            workers = [
-                asyncio.create_task(self._work(waiting, done, landing, pool)) for _ in range(self._rules.in_flight)
-            ]
+        pool = ThreadPoolExecutor(self._rules.in_flight + 1, thread_name_prefix="fill")
+        landing = asyncio.create_task(self._land(done, pool))
+        workers = [asyncio.create_task(self._work(waiting, done, landing, pool)) for _ in range(self._rules.in_flight)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
             try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
                 await self._hand_over(done, None, landing)
                 await landing
+            finally:
+                # Its threads use what is locked, so they are waited for; on the loop that would stop everything else.
+                pool.shutdown(wait=False, cancel_futures=True)
+                await asyncio.to_thread(pool.shutdown)
 
     async def _work(
         self,

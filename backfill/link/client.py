@@ -10,14 +10,15 @@ import random
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from backfill.link.reach import reached
 from backfill.link.trust import host_name
 from schema.errors import (
+    Interrupted,
     OperatorError,
     PeerInvalid,
     PeerRefused,
@@ -98,10 +99,19 @@ class _Connection(http.client.HTTPConnection):
 
     response_class = Answer
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, server: str, timeout: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        server: str,
+        timeout: float,
+        closed: threading.Event,
+    ) -> None:
         super().__init__(host, port, timeout=timeout, blocksize=256 * 1024)
         self._context = context
         self._server = server
+        self._closed = closed
 
     def answer(self) -> Answer:
         """Return the beginning of the answer. Raises OSError, HTTPException."""
@@ -115,11 +125,15 @@ class _Connection(http.client.HTTPConnection):
         return self._context is not None
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self.host, self.port), self.timeout)
+        self.sock = reached((self.host, self.port), self.timeout or 0.0, self._closed)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is not None:
             try:
-                self.sock = self._context.wrap_socket(self.sock, server_hostname=host_name(self._server))
+                # What shakes hands can be cut by `close`, which must find it: a plain socket is empty once wrapped.
+                self.sock = encrypted = self._context.wrap_socket(
+                    self.sock, server_hostname=host_name(self._server), do_handshake_on_connect=False
+                )
+                encrypted.do_handshake()
             except BaseException:
                 self.sock.close()
                 raise
@@ -144,10 +158,13 @@ class LinkClient:
         self._local = threading.local()
         self._open: set[_Connection] = set()
         self._lock = threading.Lock()
+        self._closed = threading.Event()
 
     def close(self) -> None:
-        """Cut every connection, also those that other threads wait on; each is made anew when it is needed."""
+        """Cut every connection, also those that other threads wait on, and for good: whoever asks or waits to ask
+        again is Interrupted."""
         with self._lock:
+            self._closed.set()
             for connection in self._open:
                 if connection.sock is not None:
                     _shut(connection.sock)
@@ -210,8 +227,10 @@ class LinkClient:
             self._local.connection = None
 
     def pause(self, attempt: int) -> None:
-        """Wait before the next attempt."""
-        time.sleep(_PAUSE * 2**attempt * (0.5 + random.random()))  # noqa: S311  scatters, hides nothing
+        """Wait before the next attempt. Raises Interrupted once closed."""
+        wait = _PAUSE * 2**attempt * (0.5 + random.random())  # noqa: S311  scatters, hides nothing
+        if self._closed.wait(wait):
+            raise Interrupted
 
     def _ask(self, kind: type[_M], what: str, asked: Asked, *, tries: int = TRIES, body: bytes | None = None) -> _M:
         for attempt in range(tries):
@@ -243,9 +262,11 @@ class LinkClient:
                 return connection.answer()
             except (OSError, http.client.HTTPException):
                 self.drop()
-        connection = _Connection(*self._address, self._context(), self.server, self._timeout)
+        connection = _Connection(*self._address, self._context(), self.server, self._timeout, self._closed)
         self._local.connection = connection
         with self._lock:
+            if self._closed.is_set():
+                raise Interrupted
             self._open.add(connection)
         connection.connect()
         try:
@@ -300,6 +321,7 @@ class LinkClient:
 
 def _shut(sock: socket.socket) -> None:
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        # Not `sock.shutdown`: an encrypted socket's also takes away what the thread that waits on it reads through.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
         sock.close()

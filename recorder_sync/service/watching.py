@@ -100,7 +100,8 @@ class Watching:
         return frozenset(report.open_in)
 
     def _scan(self, storage: Storage, options: ScanOptions) -> Scanned:
-        return self._app().scan_one(storage, options, digesting=self._digests)
+        # Looked at after each batch: a stop does not wait for the end of a first scan, which goes on where it was.
+        return self._app().scan_one(storage, options, lambda _: self._digests.check(), digesting=self._digests)
 
     async def rescan(self) -> None:
         """Bring the ledger up to this moment, before anybody decides what is missing."""
