@@ -165,6 +165,8 @@ outages = Table(
     Column("end_us", BigInteger),
     Column("evidence", String(1024), nullable=False),
     Column("checksum", BigInteger, nullable=False),
+    # The server whose service noticed it; 0 in rows of releases that knew no peers: noticed here.
+    Column("observer_id", BigInteger, nullable=False, server_default=text("0")),
     Index(None, "server_id", "start_us"),
 )
 

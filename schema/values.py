@@ -106,6 +106,8 @@ class Outage:
     over: bool = True
     observed: bool = True
     """Seen when it happened; else inferred from what was recorded and what was not."""
+    storage_id: int | None = None
+    """Which storage was away, if that was it."""
 
 
 class GapState(StrEnum):

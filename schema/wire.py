@@ -138,7 +138,7 @@ class CoveragePage(Message, frozen=True):
 
 
 class OutageMessage(Message, frozen=True):
-    """An outage that a service recorded. `end` is None while it lasts."""
+    """An outage that the service itself noticed. `end` is None while it lasts."""
 
     server: Name
     camera: Camera | None
@@ -146,6 +146,8 @@ class OutageMessage(Message, frozen=True):
     start: Moment
     end: Moment | None
     evidence: Text
+    storage: StorageName | None = None
+    """Which storage is away, if that is it."""
 
 
 class Outages(Message, frozen=True):

@@ -114,13 +114,20 @@ class Answers:
             return self._ledger.mirror.changes(connection, one.id, one.layout.traits.joint, cursor)
 
     def outages(self) -> Outages:
-        """Return the outages this service recorded in the last days, the newest if there are too many."""
+        """Return the outages that this service itself noticed in the last days, the newest if there are too many.
+
+        What it was told by peers it tells nobody: they would hear their own words, and take them for news.
+        """
         now = self._now()
         with self._ledger.reading() as connection:
-            found = self._ledger.history.outages(connection, Span(now - _OUTAGES_TOLD, now + 1), now)
+            found = self._ledger.history.outages(
+                connection, Span(now - _OUTAGES_TOLD, now + 1), now, observer=self._server
+            )
+            names = self._ledger.names.storages(connection, self._server)
         told = [
             OutageMessage(
                 server=one.server,
+                storage=names.get(one.storage_id) if one.storage_id is not None else None,
                 camera=one.camera,
                 cause=one.cause.value,
                 start=one.span.start,

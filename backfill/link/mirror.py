@@ -4,7 +4,7 @@ Rule: only what changed is asked for, so that a quiet hour costs nothing but pul
 said, and starts again when the peer's ledger did. Two services that share one ledger copy nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from backfill.link.client import LinkClient
 from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted
@@ -66,16 +66,18 @@ class Follower:
             self._noted_at = self._now()
 
     def outages(self) -> None:
-        """Take in the outages that the peer recorded of itself and of us. Raises the errors of a link."""
+        """Take in what the peer noticed: its own outages, and when it had no answer from us.
+
+        What it says of anybody else, and of what we record, it cannot know better. Raises the errors of a link.
+        """
         if self._shared:
             return
-        told = [one for one in self._client.outages().outages if one.server in (self._own, self._client.server)]
-        now = self._now()
+        peer, now = self._client.server, self._now()
+        found = [_outage(one, now, self._storages) for one in self._client.outages().outages]
         with self._ledger.writing() as connection:
-            for one in told:
-                outage = _outage(one, now)
-                if outage is not None:
-                    self._ledger.history.outage_told(connection, outage)
+            for one in found:
+                if one is not None and (one.server == peer or (one.server, one.cause) == (self._own, Cause.SERVER)):
+                    self._ledger.history.outage_told(connection, one, peer)
 
     def _greet(self) -> bool:
         """Learn who answers and how its storages are read; returns whether that is new."""
@@ -123,8 +125,10 @@ def check(hello: Hello, expected: str) -> None:
         raise PeerUntrusted(expected, f"it calls itself {hello.server!r}; correct 'name' in [[peers]]")
 
 
-def _outage(told: OutageMessage, now: int) -> Outage | None:
-    """Return an outage as told, None for a kind of a newer release."""
+def _outage(told: OutageMessage, now: int, storages: Mapping[str, int]) -> Outage | None:
+    """Return an outage as told; None for a kind of a newer release, and for a storage that it does not have."""
+    if told.storage is not None and told.storage not in storages:
+        return None
     try:
         cause = Cause(told.cause)
     except ValueError:
@@ -137,4 +141,5 @@ def _outage(told: OutageMessage, now: int) -> Outage | None:
         cause=cause,
         evidence=told.evidence,
         over=told.end is not None,
+        storage_id=None if told.storage is None else storages[told.storage],
     )

@@ -157,7 +157,9 @@ class PeerTask:
         """Note the end of an outage, if one had begun."""
         with self._events.writing() as connection:
             self._ledger.contacts.note(connection, self._contact())
-            self._ledger.history.outage_ended(connection, self._client.server, Cause.SERVER, self._now())
+            self._ledger.history.outage_ended(
+                connection, self._client.server, Cause.SERVER, self._now(), observer=self._own
+            )
             if before.state in (Reach.AWAY, Reach.REFUSED):
                 back = kinds.server_back(
                     server=self._client.server, observer=self._own, since=before.since, at=self._now()
@@ -171,7 +173,12 @@ class PeerTask:
         with self._events.writing() as connection:
             self._ledger.contacts.note(connection, self._contact())
             self._ledger.history.outage_began(
-                connection, self._client.server, Cause.SERVER, seen.since, f"{self._own} had no answer: {seen.detail}"
+                connection,
+                self._client.server,
+                Cause.SERVER,
+                seen.since,
+                f"{self._own} had no answer: {seen.detail}",
+                observer=self._own,
             )
             failed = kinds.server_failed(
                 server=self._client.server, observer=self._own, since=seen.since, at=self._now(), reason=seen.detail

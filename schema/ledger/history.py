@@ -1,4 +1,4 @@
-"""What happened: outages, fills and refusals. The part of the ledger that no storage could tell again.
+"""What happened: outages (`OutageBook`), fills and refusals. The part of the ledger that no storage could tell again.
 
 Rule: append and close, never rewrite; a refusal stands until the same source is landed or refused anew. Every row
 carries a checksum over what it says in words; a damaged one is left out and counted, because nothing can tell it again.
@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, select, update
 
 from schema.digests import row_checksum
-from schema.ledger.names import Names, insert_for
+from schema.ledger.names import insert_for
+from schema.ledger.outages import OutageBook
 from schema.spans import Span
 from schema.tables import fills, outages, refusals, servers
-from schema.values import Cause, FillResult, Outage, Refusal, Refused, Task
+from schema.values import FillResult, Refusal, Refused, Task
 
 SETTLED_BY_SCAN = (Refusal.SOURCE_AWAY, Refusal.SOURCE_SWAPPED, Refusal.SOURCE_GONE, Refusal.SOURCE_CHANGED)
 """Refusals whose cause a scan of the peer finds gone, or finds to be a loss."""
@@ -32,142 +33,8 @@ class FillRecord:
     stopped: str
 
 
-class History:
+class History(OutageBook):
     """The `outages`, `fills` and `refusals` tables."""
-
-    def __init__(self, names: Names) -> None:
-        self._names = names
-
-    def outage_began(
-        self,
-        connection: Connection,
-        server: str,
-        cause: Cause,
-        at: int,
-        evidence: str,
-        *,
-        storage_id: int | None = None,
-        camera: str | None = None,
-    ) -> None:
-        """Open an outage, unless one of the same server, storage, camera and cause is open already."""
-        server_id = self._names.server_id(connection, server)
-        camera_id = None if camera is None else self._names.camera_id(connection, camera)
-        is_open = select(outages.c.id).where(
-            outages.c.server_id == server_id,
-            outages.c.storage_id.is_not_distinct_from(storage_id),
-            outages.c.camera_id.is_not_distinct_from(camera_id),
-            outages.c.cause == cause.value,
-            outages.c.end_us.is_(None),
-        )
-        if connection.execute(is_open).first() is None:
-            said = (server, storage_id, camera, cause.value, at, None, evidence[:1024])
-            connection.execute(
-                outages.insert().values(
-                    server_id=server_id,
-                    storage_id=storage_id,
-                    camera_id=camera_id,
-                    cause=cause.value,
-                    start_us=at,
-                    evidence=evidence[:1024],
-                    checksum=row_checksum(said),
-                )
-            )
-
-    def outage_ended(
-        self,
-        connection: Connection,
-        server: str,
-        cause: Cause,
-        at: int,
-        *,
-        storage_id: int | None = None,
-        camera: str | None = None,
-    ) -> None:
-        """Close the open outage of `server`, or of one of its storages or cameras, with this cause, if there is one."""
-        camera_id = None if camera is None else self._names.camera_id(connection, camera)
-        still_open = select(outages).where(
-            outages.c.server_id == self._names.server_id(connection, server),
-            outages.c.storage_id.is_not_distinct_from(storage_id),
-            outages.c.camera_id.is_not_distinct_from(camera_id),
-            outages.c.cause == cause.value,
-            outages.c.end_us.is_(None),
-        )
-        for row in connection.execute(still_open).all():
-            said = self._outage_says(connection, row)
-            if row.checksum == row_checksum(said):
-                closed = row_checksum((*said[:5], at, said[6]))
-                connection.execute(update(outages).where(outages.c.id == row.id).values(end_us=at, checksum=closed))
-
-    def _outage_says(self, connection: Connection, row: Row[Any]) -> tuple[Any, ...]:
-        camera = None if row.camera_id is None else self._names.camera(connection, row.camera_id)
-        server = self._names.server(connection, row.server_id)
-        return server, row.storage_id, camera, row.cause, row.start_us, row.end_us, row.evidence
-
-    def outage_told(self, connection: Connection, outage: Outage) -> None:
-        """Take in an outage that a peer recorded, or how one of them ended.
-
-        What is over here is never opened again: what a peer tells may be what it once heard from us.
-        """
-        server_id = self._names.server_id(connection, outage.server)
-        camera_id = None if outage.camera is None else self._names.camera_id(connection, outage.camera)
-        known = connection.execute(
-            select(outages.c.id).where(
-                outages.c.server_id == server_id,
-                outages.c.camera_id.is_not_distinct_from(camera_id),
-                outages.c.cause == outage.cause.value,
-                outages.c.start_us == outage.span.start,
-            )
-        ).scalar()
-        end, evidence = outage.span.end if outage.over else None, outage.evidence[:1024]
-        said = (outage.server, None, outage.camera, outage.cause.value, outage.span.start, end, evidence)
-        values = {
-            "server_id": server_id,
-            "camera_id": camera_id,
-            "storage_id": None,
-            "cause": outage.cause.value,
-            "start_us": outage.span.start,
-            "end_us": end,
-            "evidence": evidence,
-            "checksum": row_checksum(said),
-        }
-        if known is None:
-            connection.execute(outages.insert().values(values))
-        elif end is None:
-            return
-        else:
-            connection.execute(update(outages).where(outages.c.id == known).values(values))
-
-    def outages(self, connection: Connection, window: Span | None, now: int) -> list[Outage]:
-        """Return the recorded outages that overlap `window`, by start; an open one ends at `now`."""
-        query = select(outages).order_by(outages.c.start_us, outages.c.id)
-        if window is not None:
-            query = query.where(
-                outages.c.start_us < window.end, or_(outages.c.end_us.is_(None), outages.c.end_us > window.start)
-            )
-        return [
-            Outage(
-                server=self._names.server(connection, row.server_id),
-                camera=None if row.camera_id is None else self._names.camera(connection, row.camera_id),
-                span=Span(row.start_us, max(row.start_us, now) if row.end_us is None else row.end_us),
-                cause=Cause(row.cause),
-                evidence=row.evidence,
-                over=row.end_us is not None,
-            )
-            for row in connection.execute(query)
-            if row.checksum == row_checksum(self._outage_says(connection, row))
-        ]
-
-    def storages_away(self, connection: Connection, server: str) -> dict[int, int]:
-        """Return the storages of `server` that are away, by id, and since when."""
-        query = select(outages).where(
-            outages.c.cause == Cause.STORAGE.value, outages.c.storage_id.is_not(None), outages.c.end_us.is_(None)
-        )
-        return {
-            row.storage_id: row.start_us
-            for row in connection.execute(query)
-            if self._names.server(connection, row.server_id) == server
-            and row.checksum == row_checksum(self._outage_says(connection, row))
-        }
 
     def fill_began(self, connection: Connection, server: str, at: int) -> int:
         """Record that a fill into `server` started; returns its id."""

@@ -112,6 +112,11 @@ class Names:
             self._ids[key] = found
         return self._ids[key]
 
+    def storages(self, connection: Connection, server: str) -> dict[int, str]:
+        """Return the name of every storage of a server ever seen, by id; adds none."""
+        query = select(storages.c.id, storages.c.name).join(servers, servers.c.id == storages.c.server_id)
+        return {row.id: row.name for row in connection.execute(query.where(servers.c.name == server))}
+
     def forget(self) -> None:
         """Drop the cache, after a transaction that added names was rolled back."""
         self._ids.clear()

@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("storages", sa.Column("cursor", sa.String(64), nullable=False, server_default=""))
     op.add_column("storages", sa.Column("open_since", sa.Text, nullable=False, server_default=""))
     op.add_column("storages", sa.Column("about", sa.Text, nullable=False, server_default=""))
+    op.add_column("outages", sa.Column("observer_id", sa.BigInteger, nullable=False, server_default=_zero))
     op.add_column("coverage", sa.Column("seq", sa.BigInteger, nullable=False, server_default=_zero))
     op.create_index("ix_coverage_storage_id_seq", "coverage", ["storage_id", "seq"])
     op.create_table(
