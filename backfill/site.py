@@ -11,7 +11,7 @@ from backfill.layouts import build
 from backfill.storage import STATE_FOLDER, Storage
 from schema.errors import ConfigInvalid, StagingUnusable, StorageAway, UnknownName
 from schema.ledger import Ledger
-from schema.settings import Settings, StorageSettings
+from schema.settings import Settings, StorageSettings, name_problem, zone_problem
 from schema.wire import StorageAbout
 
 
@@ -93,6 +93,11 @@ def _remote(settings: Settings, ledger: Ledger) -> tuple[tuple[Storage, ...], tu
             known = ledger.mirror.about(connection, peer.name)
         for ident, about in known:
             one = about.settings()
+            problem = None if about.side_of else name_problem(about.name)
+            problem = problem or name_problem(peer.name) or zone_problem(about.zone)
+            if problem:
+                problems.append(f"storage {peer.name}/{about.name} cannot be read: {problem}")
+                continue
             try:
                 layout = build(one, peer.name)
             except ConfigInvalid as error:
@@ -143,6 +148,10 @@ def takes_tree(storage: Storage) -> bool:
 
 def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
     """Return the side store for what `source` gives to `storage`: laid out as the source is, all of it filled."""
+    for part in (source.server, source.name):
+        problem = name_problem(part)
+        if problem:  # they become components of a path, and a peer chose them
+            raise ConfigInvalid(source.title, problem)
     # No name that is configured holds a space or a slash, so this one is nobody else's.
     name = f"{storage.name} from {source.server}/{source.name}"
     try:

@@ -150,4 +150,7 @@ def _parsed(cursor: str) -> tuple[int, int, int]:
     if not cursor:
         return -1, 0, 0
     seq, camera_id, bucket = cursor.split(".")
-    return int(seq), int(camera_id), int(bucket)
+    place = int(seq), int(camera_id), int(bucket)
+    if any(abs(number) >= 2**63 for number in place):
+        raise ValueError(f"{cursor!r} is out of range")
+    return place

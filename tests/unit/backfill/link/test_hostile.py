@@ -1,6 +1,7 @@
 """Peers that are not who they say, break off, drip, lie or never end: refused or cut with a reason, never believed."""
 
 import contextlib
+import dataclasses
 import socket
 import ssl
 import threading
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +19,10 @@ from backfill.link import peer as peer_module
 from backfill.link.client import LinkClient
 from backfill.link.peer import LinkPeer
 from backfill.link.trust import Trust, host_name
+from backfill.site import _side_store, build_site
 from schema import wire
 from schema.errors import (
+    ConfigInvalid,
     OperatorError,
     PathRefused,
     PeerInvalid,
@@ -360,3 +364,34 @@ def test_no_message_of_the_wrong_shape_is_believed(kind: type[wire.Message], dat
 def test_a_window_that_no_calendar_has_finds_nothing(pair: Pair) -> None:
     assert list(pair.client.segments("main", {"front": [Span(-(2**62), -(2**61))]})) == []
     assert list(pair.client.segments("main", {"nobody": [Span(0, 2**62)]})) == []
+
+
+def test_a_peer_cannot_name_a_storage_out_of_our_folders(pair: Pair, tmp_path: Path) -> None:
+    """Neither as it arrives, nor from a ledger that an older release let it into."""
+    from sqlalchemy import text
+
+    evil = "x/../../../../VICTIM/evil"
+    for name in (evil, "..", ".hidden", "main\n", "a b", "main from ../x", ""):
+        told = wire.StorageAbout(name=name, layout="frigate", zone="UTC")
+        with pytest.raises(PeerInvalid):
+            wire.read(wire.StorageAbout, wire.written(told), "b")
+    side = wire.StorageAbout(name="main from nvr-b/main", layout="frigate", zone="UTC", side_of="nvr-b")
+    assert wire.read(wire.StorageAbout, wire.written(side), "b") == side
+
+    pair.follow()
+    storage = msgspec.structs.replace(pair.a.settings.servers[0].storages[0], fill="side")
+    server = msgspec.structs.replace(pair.a.settings.servers[0], storages=[storage])
+    sided = msgspec.structs.replace(pair.a.settings, servers=[server])
+    for climbing in (evil, "main from b/main"):
+        about = wire.StorageAbout(name=climbing, layout="frigate", zone="UTC")
+        with pair.a.ledger.writing() as connection:
+            connection.execute(text("UPDATE storages SET about = :about WHERE about != ''"), {"about": told_as(about)})
+        site = build_site(sided, pair.a.ledger)
+        assert (site.side, site.remote) == ({}, ())
+    remote = dataclasses.replace(pair.a.site.storages[0], server="b", name=evil)
+    with pytest.raises(ConfigInvalid, match="VICTIM"):
+        _side_store(pair.a.site.storages[0], remote, pair.a.ledger)
+
+
+def told_as(about: wire.StorageAbout) -> str:
+    return wire.written(about).decode()
