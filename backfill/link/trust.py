@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backfill.storage import write_durably
 from schema.errors import PeerUntrusted, TrustUnusable
+from schema.settings import name_problem
 
 _IDENTITY_KEY = "identity.key"
 _IDENTITY = "identity.pem"
@@ -130,6 +131,9 @@ class Trust:
 
     def add_peer(self, server: str, pem: str) -> Identity:
         """Trust `server` to be who holds this identity's key. Raises PeerUntrusted, TrustUnusable."""
+        problem = name_problem(server)
+        if problem:  # it becomes the name of a file
+            raise PeerUntrusted(ascii(server), problem)
         identity = read_identity(pem, server)
         for other, known in self.peers().items():
             if other != server and known.name == identity.name:
