@@ -65,10 +65,15 @@ class MirrorBook:
             bucket=bucket,
             joint=body.joint,
             own=body.own,
-            filled={self._names.server(connection, origin): runs for origin, runs in body.filled.items()},
+            filled={self._origin(connection, origin): runs for origin, runs in body.filled.items()},
             gone=body.gone,
-            undone={self._names.server(connection, origin): runs for origin, runs in body.undone.items()},
+            undone={self._origin(connection, origin): runs for origin, runs in body.undone.items()},
         )
+
+    def _origin(self, connection: Connection, ident: int) -> str:
+        """Return a server's name as a message holds it, also where its row is lost to damage."""
+        name = self._names.server(connection, ident)
+        return f"unknown-{ident}" if name.startswith("?") else name
 
     def seen(self, connection: Connection, storage_id: int) -> tuple[str, str]:
         """Return the epoch and the cursor up to which a mirrored storage is copied; empty if nothing is."""

@@ -395,3 +395,40 @@ def test_a_peer_cannot_name_a_storage_out_of_our_folders(pair: Pair, tmp_path: P
 
 def told_as(about: wire.StorageAbout) -> str:
     return wire.written(about).decode()
+
+
+@pytest.mark.parametrize("name", ["a..b", "a.", "_", "a-", "-" * 3, "n" * 63, "1.2.3.4", "NVR_b", "nvr-b.example"])
+def test_every_name_of_a_server_can_be_connected_to(name: str, tmp_path: Path) -> None:
+    trust = Trust(str(tmp_path), name)
+    trust.prepare()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host_name(name))
+    assert host_name("NVR_b") == "nvr-b.recorder-sync.invalid"
+
+
+@pytest.mark.parametrize("cursor", ["boom", "1.2", "1.2.x", "1.1.1\n", "٣.1.1", "1" * 30 + ".1.1"])
+def test_a_cursor_that_is_none_is_refused_as_it_arrives(cursor: str, pair: Pair) -> None:
+    page = wire.CoveragePage(epoch="e", cursor=cursor, more=False, longest=0, buckets=[])
+    with pytest.raises(PeerInvalid):
+        wire.read(wire.CoveragePage, wire.written(page), "b")
+    if cursor.isprintable():
+        with pytest.raises(PeerInvalid):
+            pair.client.coverage("main", cursor)
+
+
+@pytest.mark.parametrize("odd", ["front\0", "front\n", "fr\x1bont", "fr\x85ont"])
+def test_control_characters_are_in_no_message(odd: str) -> None:
+    segment = wire.SegmentMessage(camera="front", path="x.mp4", start=0, end=1, size=1, mtime_ns=1)
+    bucket = wire.Bucket(camera="front", bucket=0, joint=0, own=[], filled={}, gone=[], undone={})
+    for told in (
+        msgspec.structs.replace(segment, camera=odd),
+        msgspec.structs.replace(segment, path=odd),
+        wire.Problem(error="X", detail=odd),
+        msgspec.structs.replace(bucket, camera=odd),
+        msgspec.structs.replace(bucket, filled={odd: []}),
+        msgspec.structs.replace(bucket, undone={"../x": []}),
+        msgspec.structs.replace(bucket, bucket=2**40),
+    ):
+        with pytest.raises(PeerInvalid):
+            wire.read(type(told), wire.written(told), "b")
+    assert wire.plain(odd).isprintable()
