@@ -12,7 +12,7 @@ from backfill.layouts import build
 from backfill.storage import STATE_FOLDER, Storage
 from schema.errors import ConfigInvalid, StagingUnusable, StorageAway, UnknownName
 from schema.ledger import Ledger
-from schema.settings import Settings, StorageSettings
+from schema.settings import Settings, StorageSettings, name_problem, zone_problem
 from schema.wire import StorageAbout
 
 
@@ -94,6 +94,11 @@ def remote_storages(servers: Iterable[str], ledger: Ledger) -> tuple[tuple[Stora
             known = ledger.mirror.about(connection, name)
         for ident, about in known:
             one = about.settings()
+            problem = None if about.side_of else name_problem(about.name)
+            problem = problem or name_problem(name) or zone_problem(about.zone)
+            if problem:
+                problems.append(f"storage {name}/{about.name} cannot be read: {problem}")
+                continue
             try:
                 layout = build(one, name)
             except ConfigInvalid as error:
@@ -144,6 +149,10 @@ def takes_tree(storage: Storage) -> bool:
 
 def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
     """Return the side store for what `source` gives to `storage`: laid out as the source is, all of it filled."""
+    for part in (source.server, source.name):
+        problem = name_problem(part)
+        if problem:  # they become components of a path, and a peer chose them
+            raise ConfigInvalid(source.title, problem)
     # No name that is configured holds a space or a slash, so this one is nobody else's.
     name = f"{storage.name} from {source.server}/{source.name}"
     try:

@@ -19,7 +19,7 @@ from schema.errors import ConfigInvalid, ConfigMissing
 from schema.moments import parse_duration, parse_rate, parse_size
 from schema.service import AlarmChannel, Link, PeerSettings, Service, alarm_problem, link_problem, parse_window
 from schema.spans import HOUR, SECOND
-from schema.units import Duration, Rate, Size, Strict
+from schema.units import NAME, Duration, Rate, Size, Strict
 
 OWN = "own"
 """What reports say instead of a server's name of what the recorder here wrote."""
@@ -266,7 +266,14 @@ def _guess(text: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+_NAME = re.compile(NAME)
+
+
+def name_problem(name: str) -> str | None:
+    """Return why nothing can be called `name`, or None."""
+    if _NAME.fullmatch(name):
+        return None
+    return f"name {name!r} is not plain letters, digits, dots, dashes and underscores"
 
 
 def _problem(settings: Settings) -> str | None:
@@ -282,8 +289,9 @@ def _problem(settings: Settings) -> str | None:
         return "there is no server; add a [[servers]] table for each"
     names = [server.name for server in settings.servers]
     for name in names:
-        if not _NAME.fullmatch(name):
-            return f"server name {name!r} is not plain letters, digits, dots, dashes and underscores"
+        problem = name_problem(name)
+        if problem:
+            return f"server {problem}"
         if name == OWN:
             return f"no server can be called {OWN!r}: reports say it of what a recorder wrote itself"
         if names.count(name) > 1:
@@ -300,7 +308,7 @@ def _service_problem(settings: Settings) -> str | None:
     ours = [server.name for server in settings.servers]
     theirs = [peer.name for peer in settings.peers]
     for name in theirs:
-        if not _NAME.fullmatch(name) or name == OWN:
+        if name_problem(name) or name == OWN:
             return f"peer name {name!r} is not plain letters, digits, dots, dashes and underscores"
         if name in ours or theirs.count(name) > 1:
             return f"two servers are called {name!r}"
@@ -322,8 +330,9 @@ def _server_problem(server: ServerSettings) -> str | None:
         return "it has no storage; add a [[servers.storages]] table"
     names = [storage.name for storage in server.storages]
     for storage in server.storages:
-        if not _NAME.fullmatch(storage.name):
-            return f"storage name {storage.name!r} is not plain letters, digits, dots, dashes and underscores"
+        problem = name_problem(storage.name)
+        if problem:
+            return f"storage {problem}"
         if names.count(storage.name) > 1:
             return f"two storages are called {storage.name!r}"
         problem = zone_problem(storage.zone)

@@ -5,6 +5,9 @@ Rule: a number without a unit is an error, and so is a key that is not known.
 
 import msgspec
 
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
+"""What a server or a storage may be called: one component of a path, never one that climbs."""
+
 
 class Duration(int):
     """Microseconds, written as `90s`, `2h`, `10d`."""

@@ -5,12 +5,14 @@ unknown fields or is not what it claims to be; nothing else decodes what a peer 
 would misread raises `PROTOCOL`. Times are integer microseconds UTC, sizes bytes, digests hexadecimal XXH3-128.
 """
 
+import unicodedata
 from typing import Annotated, TypeVar
 
 import msgspec
 
 from schema.errors import PeerInvalid
 from schema.settings import StorageSettings, TemplateRules
+from schema.units import NAME
 
 PROTOCOL = 1
 """Version of these messages. Two services work together if they share one."""
@@ -25,14 +27,24 @@ OUTAGES_AT_ONCE = 1000
 
 _MAX = 2**63 - 1
 
-Moment = Annotated[int, msgspec.Meta(ge=-_MAX, le=_MAX)]
+# Times and lengths leave room for sums of them in 64 bits.
+Moment = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+Length = Annotated[int, msgspec.Meta(ge=0, le=2**61)]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=_MAX)]
+BucketNumber = Annotated[int, msgspec.Meta(ge=-(2**27), le=2**27)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-StorageName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-Camera = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-Text = Annotated[str, msgspec.Meta(max_length=1024)]
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+# A pattern is searched for, so each is anchored; `$` would let a line end pass.
+_PLAIN = r"\A[^\x00-\x1f\x7f-\x9f]*\Z"
+Name = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME}\Z")]
+StorageName = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME}(?: from {NAME}/{NAME})?\Z")]
+"""The name of a recorder's storage, or of a side store, which is never part of a path."""
+Camera = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=_PLAIN)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096, pattern=_PLAIN)]
+Text = Annotated[str, msgspec.Meta(max_length=1024, pattern=_PLAIN)]
+Word = Annotated[str, msgspec.Meta(max_length=64, pattern=_PLAIN)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+Epoch = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z-]{0,32}\Z")]
+Cursor = Annotated[str, msgspec.Meta(max_length=64, pattern=r"\A(?:-?[0-9]{1,19}\.[0-9]{1,19}\.-?[0-9]{1,19})?\Z")]
 Mode = Annotated[int, msgspec.Meta(ge=0, le=0o777)]
 Runs = Annotated[list[tuple[Moment, Moment, Moment]], msgspec.Meta(max_length=100_000)]
 
@@ -45,14 +57,14 @@ class StorageAbout(Message, frozen=True):
     """How the names of a storage are read. Also kept in the ledger, so that reports can be made anywhere."""
 
     name: StorageName
-    layout: Annotated[str, msgspec.Meta(max_length=64)]
-    zone: Annotated[str, msgspec.Meta(max_length=64)]
-    retention: Count | None = None
+    layout: Word
+    zone: Word
+    retention: Length | None = None
     """Microseconds; None if unknown."""
     template: TemplateRules | None = None
-    options: Annotated[dict[str, Text], msgspec.Meta(max_length=64)] = {}
+    options: Annotated[dict[Word, Text], msgspec.Meta(max_length=64)] = {}
     cameras: Annotated[dict[Camera, Camera], msgspec.Meta(max_length=10_000)] = {}
-    side_of: str | None = None
+    side_of: Name | None = None
     """Of a side store: the server everything in it came from."""
 
     def settings(self) -> StorageSettings:
@@ -73,9 +85,9 @@ class Hello(Message, frozen=True):
     """The first thing a service says of itself."""
 
     protocols: Annotated[list[int], msgspec.Meta(max_length=16)]
-    release: Annotated[str, msgspec.Meta(max_length=32)]
+    release: Word
     server: Name
-    ledger: Annotated[str, msgspec.Meta(max_length=64)]
+    ledger: Word
     """Which ledger it writes to: two services that share one need not tell each other what is in it."""
     storages: Annotated[list[StorageAbout], msgspec.Meta(max_length=256)]
 
@@ -84,7 +96,7 @@ class StorageState(Message, frozen=True):
     """How far the changes of one storage's coverage are."""
 
     name: StorageName
-    epoch: Annotated[str, msgspec.Meta(max_length=32)]
+    epoch: Epoch
     seq: Count
     scanned: Moment
     """When the ledger there was last brought up to it."""
@@ -104,35 +116,35 @@ class Pulse(Message, frozen=True):
     """What a service says every few seconds: its clock, and whether anything is new."""
 
     now: Moment
-    boot: Annotated[str, msgspec.Meta(max_length=32)]
+    boot: Word
     """Which run of the service this is: another one says hello again."""
     storages: Annotated[list[StorageState], msgspec.Meta(max_length=256)]
     absent: Annotated[list[StorageName], msgspec.Meta(max_length=256)] = []
     """Storages whose folder is away."""
     cameras: Annotated[list[CameraState], msgspec.Meta(max_length=10_000)] = []
     filling: bool = False
-    paused: str = ""
+    paused: Text = ""
 
 
 class Bucket(Message, frozen=True, array_like=True):
     """Coverage of one camera on one storage in one bucket of time: runs are (start, end, start of the last segment)."""
 
     camera: Camera
-    bucket: Moment
-    joint: Count
+    bucket: BucketNumber
+    joint: Length
     own: Runs
-    filled: Annotated[dict[str, Runs], msgspec.Meta(max_length=64)]
+    filled: Annotated[dict[Name, Runs], msgspec.Meta(max_length=64)]
     gone: Runs
-    undone: Annotated[dict[str, Runs], msgspec.Meta(max_length=64)]
+    undone: Annotated[dict[Name, Runs], msgspec.Meta(max_length=64)]
 
 
 class CoveragePage(Message, frozen=True):
     """The next changes of one storage's coverage. `cursor` asks for what follows; nothing follows unless `more`."""
 
-    epoch: Annotated[str, msgspec.Meta(max_length=32)]
-    cursor: Annotated[str, msgspec.Meta(max_length=64)]
+    epoch: Epoch
+    cursor: Cursor
     more: bool
-    longest: Count
+    longest: Length
     """Microseconds of the longest segment there."""
     buckets: Annotated[list[Bucket], msgspec.Meta(max_length=BUCKETS_AT_ONCE)]
 
@@ -142,7 +154,7 @@ class OutageMessage(Message, frozen=True):
 
     server: Name
     camera: Camera | None
-    cause: Annotated[str, msgspec.Meta(max_length=32)]
+    cause: Word
     start: Moment
     end: Moment | None
     evidence: Text
@@ -164,7 +176,7 @@ class SegmentMessage(Message, frozen=True):
     start: Moment
     end: Moment
     size: Count
-    mtime_ns: Moment
+    mtime_ns: Nanoseconds
     folder: bool = False
     marks: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
     digest: Digest | None = None
@@ -196,9 +208,9 @@ class SegmentsPage(Message, frozen=True):
 class FileMessage(Message, frozen=True):
     """One file of a segment; `name` is empty for a segment that is one file."""
 
-    name: Annotated[str, msgspec.Meta(max_length=4096)]
+    name: Annotated[str, msgspec.Meta(max_length=4096, pattern=_PLAIN)]
     size: Count
-    mtime_ns: Moment
+    mtime_ns: Nanoseconds
     mode: Mode
     digest: Digest | None = None
     chunk_size: Count = 0
@@ -209,23 +221,23 @@ class ManifestMessage(Message, frozen=True):
     """What a segment consists of now."""
 
     folder: bool
-    mtime_ns: Moment
+    mtime_ns: Nanoseconds
     files: Annotated[list[FileMessage], msgspec.Meta(max_length=FILES_AT_ONCE)]
 
 
 class Problem(Message, frozen=True):
     """Why a request was refused: the name of an error of the catalogue, and its details."""
 
-    error: Annotated[str, msgspec.Meta(max_length=64)]
+    error: Word
     detail: Text
 
 
 class Join(Message, frozen=True):
     """What a joining host says to the inviting one, with the secret of the invitation."""
 
-    secret: Annotated[str, msgspec.Meta(max_length=128)]
+    secret: Annotated[str, msgspec.Meta(max_length=128, pattern=r"\A[\x21-\x7e]*\Z")]
     server: Name
-    address: Annotated[str, msgspec.Meta(max_length=256)]
+    address: Annotated[str, msgspec.Meta(max_length=256, pattern=_PLAIN)]
     """Where its service listens; a host of `*` means the address the inviting host sees it under."""
     identity: Annotated[str, msgspec.Meta(max_length=16_384)]
     """Its certificate of identity, PEM."""
@@ -269,6 +281,11 @@ def written(message: Message) -> bytes:
 def kept_about(text: str) -> StorageAbout:
     """Return what a ledger keeps of a storage. Raises msgspec.DecodeError."""
     return msgspec.json.decode(text, type=StorageAbout, dec_hook=_unit)
+
+
+def plain(text: str, limit: int = 1024) -> str:
+    """Return a text as a message may hold it: on one line, without control characters, not too long."""
+    return " ".join("".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text).split())[:limit]
 
 
 def read(kind: type[_T], body: bytes, peer: str) -> _T:

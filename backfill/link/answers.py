@@ -33,6 +33,7 @@ from schema.wire import (
     SegmentMessage,
     SegmentsAsked,
     SegmentsPage,
+    plain,
 )
 
 _OUTAGES_TOLD = 30 * DAY
@@ -104,7 +105,7 @@ class Answers:
             absent=sorted(observed.absent),
             cameras=list(observed.cameras),
             filling=observed.filling,
-            paused=observed.paused,
+            paused=plain(observed.paused),
         )
 
     def coverage(self, storage: str, cursor: str) -> CoveragePage:
@@ -132,7 +133,7 @@ class Answers:
                 cause=one.cause.value,
                 start=one.span.start,
                 end=one.span.end if one.over else None,
-                evidence=one.evidence,
+                evidence=plain(one.evidence),
             )
             for one in found
         ]

@@ -15,7 +15,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from aiohttp import web
@@ -31,12 +31,16 @@ from schema.errors import (
     PeerUntrusted,
     UsageInvalid,
 )
-from schema.wire import MESSAGE_LIMIT, PROTOCOL, Join, Joined, Problem, read, written
+from schema.service import split_address
+from schema.settings import name_problem
+from schema.wire import MESSAGE_LIMIT, PROTOCOL, Join, Joined, Problem, plain, read, written
 
 GOOD_FOR = 15 * 60
 """Seconds."""
 _GUESSES = 5
 _TIMEOUT = 15
+_FINGERPRINT = 32
+_SECRET = 16
 
 
 class _Token(msgspec.Struct, frozen=True, array_like=True):
@@ -70,7 +74,7 @@ class Invitation:
 
 def invitation(server: str, host: str, port: int, identity: Identity) -> Invitation:
     """Return a fresh invitation to reach `server` at `host` and `port`."""
-    return Invitation(server, host, port, identity.fingerprint, secrets.token_hex(16))
+    return Invitation(server, host, port, identity.fingerprint, secrets.token_hex(_SECRET))
 
 
 def read_invitation(text: str) -> Invitation:
@@ -84,6 +88,9 @@ def read_invitation(text: str) -> Invitation:
         raise InvitationInvalid("it is none: copy the whole line that 'recorder-sync init' printed") from None
     if token.version != PROTOCOL:
         raise InvitationInvalid("it was printed by another release of recorder-sync")
+    problem = name_problem(token.server) or _address_problem(_joined(token.host, token.port))
+    if problem or (len(token.fingerprint), len(token.secret)) != (_FINGERPRINT, _SECRET):
+        raise InvitationInvalid(f"it was not printed by recorder-sync: {problem or 'its secret has another length'}")
     return Invitation(token.server, token.host, token.port, token.fingerprint.hex(), token.secret.hex())
 
 
@@ -97,12 +104,17 @@ class Paired:
     encrypted: bool
 
 
+def nothing(_: Paired) -> None:
+    """Object to nobody."""
+
+
 class Inviting:
     """Waits at the link's own port until somebody accepts the invitation.
 
     Args:
         host, port: where to listen.
         encrypted: what the link will be; told to the peer. The pairing itself is encrypted in any case.
+        check: called with who joins before anything of it is kept; raises if this host could not use it.
     """
 
     def __init__(
@@ -111,11 +123,13 @@ class Inviting:
         invited: Invitation,
         *,
         encrypted: bool,
+        check: Callable[[Paired], None] = nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trust = trust
         self._invited = invited
         self._encrypted = encrypted
+        self._check = check
         self._clock = clock
         self._until = clock() + GOOD_FOR
         self._guesses = 0
@@ -151,8 +165,8 @@ class Inviting:
         try:
             return web.Response(body=written(self._accept(await request.read(), request.remote or "")))
         except OperatorError as error:
-            detail = str(error.details[-1]) if error.details else str(error)
-            return web.Response(status=409, body=written(Problem(error=type(error).__name__, detail=detail[:1024])))
+            detail = plain(str(error.details[-1]) if error.details else str(error))
+            return web.Response(status=409, body=written(Problem(error=type(error).__name__, detail=detail)))
 
     def _accept(self, body: bytes, remote: str) -> Joined:
         """Check who joins and keep its identity. Raises what is wrong."""
@@ -166,19 +180,31 @@ class Inviting:
             raise PeerIncompatible(told.server, f"versions {told.protocols}, not {PROTOCOL}")
         if told.server == self._invited.server:
             raise PeerRefused("this host", f"it is called {told.server} too; give one of them another --name")
+        problem = name_problem(told.server) or _address_problem(told.address, any_host=True)
+        if problem:
+            raise PeerInvalid(ascii(told.server), problem)
+        host, port = split_address(told.address)
+        paired = Paired(told.server, _joined(remote if host == "*" else host, port), told.identity, self._encrypted)
+        problem = _address_problem(paired.address)
+        if problem:
+            raise PeerInvalid(told.server, f"{problem}; join with --address")
+        self._check(paired)
         identity = self._trust.add_peer(told.server, told.identity)
-        host, _, port = told.address.rpartition(":")
-        host = f"[{remote}]" if host == "*" and ":" in remote else remote if host == "*" else host
-        self._done.set_result(Paired(told.server, f"{host}:{port}", identity.pem, self._encrypted))
+        self._done.set_result(replace(paired, identity=identity.pem))
         return Joined(server=self._invited.server, port=self._invited.port, encrypted=self._encrypted)
 
 
-def accept(invited: Invitation, trust: Trust, server: str, address: str) -> Paired:
+def accept(
+    invited: Invitation, trust: Trust, server: str, address: str, check: Callable[[Paired], None] = nothing
+) -> Paired:
     """Accept an invitation as `server`, whose service will be at `address`; returns who invited.
 
-    Raises PeerUnreachable, PeerUntrusted, PeerRefused, PeerInvalid, PeerIncompatible, TrustUnusable.
+    `check` is called before the other host hears of us, and before anything of it is kept; it raises if this host could
+    not use it. Raises PeerUnreachable, PeerUntrusted, PeerRefused, PeerInvalid, PeerIncompatible, TrustUnusable.
     """
     identity = _fetch_identity(invited)
+    paired = Paired(invited.server, _joined(invited.host, invited.port), identity.pem, encrypted=True)
+    check(paired)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=identity.pem)
@@ -193,9 +219,24 @@ def accept(invited: Invitation, trust: Trust, server: str, address: str) -> Pair
     joined = read(Joined, body, invited.server)
     if joined.server != invited.server:
         raise PeerInvalid(invited.server, f"it says that it is {joined.server!r}")
+    paired = replace(paired, address=_joined(invited.host, joined.port), encrypted=joined.encrypted)
+    check(paired)
     trust.add_peer(joined.server, identity.pem)
-    host = f"[{invited.host}]" if ":" in invited.host else invited.host
-    return Paired(joined.server, f"{host}:{joined.port}", identity.pem, joined.encrypted)
+    return paired
+
+
+def _joined(host: str, port: int) -> str:
+    """Return an address of a host and a port."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _address_problem(address: str, *, any_host: bool = False) -> str | None:
+    """Return why nobody can be reached at `address`, or None."""
+    try:
+        host, _ = split_address(address)
+    except ValueError as error:
+        return str(error)
+    return f"{address!r} names no host" if "*" in host and not (any_host and host == "*") else None
 
 
 def _fetch_identity(invited: Invitation) -> Identity:

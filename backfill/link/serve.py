@@ -28,7 +28,7 @@ from backfill.link.pacing import share
 from backfill.link.trust import issuer_of
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import OperatorError, PeerRefused, SourceGone, SourceUnreadable, UsageInvalid
-from schema.wire import Message, Problem, SegmentsAsked, read, written
+from schema.wire import Message, Problem, SegmentsAsked, plain, read, written
 
 _CONNECTIONS = 64
 _STREAMS = 16
@@ -280,7 +280,7 @@ def _said(message: Message) -> web.Response:
 
 def _refused(error: OperatorError) -> web.Response:
     details = [str(detail) for detail in error.details]
-    body = written(Problem(error=type(error).__name__, detail=(details[-1] if details else str(error))[:1024]))
+    body = written(Problem(error=type(error).__name__, detail=plain(details[-1] if details else str(error))))
     return web.Response(status=409, body=body, content_type="application/json")
 
 

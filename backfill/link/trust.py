@@ -8,6 +8,7 @@ that nobody needs to be told. TLS 1.3 only. Keys are readable by the service's u
 import datetime
 import hashlib
 import os
+import re
 import ssl
 import stat
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backfill.storage import write_durably
 from schema.errors import PeerUntrusted, TrustUnusable
+from schema.settings import name_problem
 
 _IDENTITY_KEY = "identity.key"
 _IDENTITY = "identity.pem"
@@ -36,6 +38,7 @@ _CLOCKS_DIFFER = 7 * _DAY
 """How far a peer's clock may be behind ours without our newest certificate being in its future."""
 
 _PEM_LIMIT = 16_384
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,12 @@ class Trust:
         """Sign a new certificate for handshakes if the present one ends soon; tells whether it did. Raises OSError."""
         try:
             present = x509.load_pem_x509_certificate((self._folder / _LINK).read_bytes())
-            if present.not_valid_after_utc - now > _RENEW_BEFORE and (self._folder / _LINK_KEY).exists():
+            shown = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            named = shown.get_values_for_type(x509.DNSName) == [host_name(self._server)]
+            lasts = present.not_valid_after_utc - now > _RENEW_BEFORE
+            if named and lasts and (self._folder / _LINK_KEY).exists():
                 return False
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, x509.ExtensionNotFound):
             pass
         identity = x509.load_pem_x509_certificate((self._folder / _IDENTITY).read_bytes())
         signer = serialization.load_pem_private_key((self._folder / _IDENTITY_KEY).read_bytes(), None)
@@ -130,6 +136,9 @@ class Trust:
 
     def add_peer(self, server: str, pem: str) -> Identity:
         """Trust `server` to be who holds this identity's key. Raises PeerUntrusted, TrustUnusable."""
+        problem = name_problem(server)
+        if problem:  # it becomes the name of a file
+            raise PeerUntrusted(ascii(server), problem)
         identity = read_identity(pem, server)
         for other, known in self.peers().items():
             if other != server and known.name == identity.name:
@@ -224,8 +233,14 @@ class Trust:
 
 
 def host_name(server: str) -> str:
-    """Return the name that a server's certificate holds. It is no name of the DNS: addresses may change."""
-    return f"{server.lower().replace('_', '-')}.recorder-sync.invalid"
+    """Return the name that a server's certificate holds. It is no name of the DNS: addresses may change.
+
+    Not every name of a server can be part of such a name, as "a..b"; those are told by their digest.
+    """
+    name = server.lower().replace("_", "-")
+    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        name = f"x-{hashlib.sha256(server.encode()).hexdigest()[:32]}"
+    return f"{name}.recorder-sync.invalid"
 
 
 def issuer_of(shown: object) -> str:

@@ -136,7 +136,7 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a TOML string. JSON's escapes for letters beyond 16 bits are none of TOML's, so letters stay letters."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -158,11 +158,11 @@ def configuration(names: list[str], found: list[Detected]) -> str:
         lines += [
             "",
             "[[servers]]",
-            f"name = {_quoted(name)}",
+            f"name = {quoted(name)}",
             f"# cameras: {', '.join(one.cameras[:20])}{' ...' if len(one.cameras) > 20 else ''}",
             "",
             "[[servers.storages]]",
-            f"root = {_quoted(one.root)}",
+            f"root = {quoted(one.root)}",
             f'layout = "{one.layout}"',
             f'zone = "{one.zone}"',
             '# retention = "10d"    # how long this recorder keeps recordings',

@@ -12,7 +12,7 @@ from backfill.link.pairing import GOOD_FOR, Inviting, Paired, accept, invitation
 from backfill.link.trust import Trust
 from recorder_sync.cli import init
 from recorder_sync.cli.output import complaints, results
-from schema.errors import OutputFailed, UsageInvalid
+from schema.errors import ConfigInvalid, OutputFailed, UsageInvalid
 from schema.service import split_address
 from schema.settings import Settings, load, parse
 
@@ -77,7 +77,13 @@ def invite(config: Path, address: str | None) -> int:
     began = time.monotonic()
 
     async def wait() -> Paired:
-        return await Inviting(trust, invited, encrypted=settings.link.encryption == "tls").wait(bound, listen_port)
+        inviting = Inviting(
+            trust,
+            invited,
+            encrypted=settings.link.encryption == "tls",
+            check=lambda paired: check_peer(config, paired),
+        )
+        return await inviting.wait(bound, listen_port)
 
     paired = asyncio.run(wait())
     add_peer(config, paired)
@@ -97,7 +103,9 @@ def join(text: str, folder: Path | None, config: Path, *, name: str | None, addr
     own = _own(settings)
     host, _ = listening(address)
     port = split_address(settings.link.listen)[1]
-    paired = accept(invited, Trust(settings.link.folder, own), own, f"{host}:{port}")
+    paired = accept(
+        invited, Trust(settings.link.folder, own), own, f"{host}:{port}", lambda paired: check_peer(config, paired)
+    )
     add_peer(config, paired)
     results().print(
         f"Paired with {paired.server} at {paired.address}. Now, on both hosts: recorder-sync run, or"
@@ -106,10 +114,28 @@ def join(text: str, folder: Path | None, config: Path, *, name: str | None, addr
     return 0
 
 
+def check_peer(config: Path, paired: Paired) -> None:
+    """Raise ConfigInvalid unless the configuration is right with this peer in it."""
+    _with_peer(config, paired)
+
+
+def _with_peer(config: Path, paired: Paired) -> str:
+    """Return the configuration with a peer added. Raises ConfigInvalid."""
+    known, text = load(config), config.read_text(encoding="utf-8")
+    if any(one.name == paired.server for one in known.peers):
+        return text
+    added = f"\n[[peers]]\nname = {init.quoted(paired.server)}\naddress = {init.quoted(paired.address)}\n"
+    whole = text.rstrip("\n") + "\n" + added
+    told = parse(whole.encode(), config).peers[len(known.peers) :]
+    if [(one.name, one.address) for one in told] != [(paired.server, paired.address)]:
+        raise ConfigInvalid(config, f"peer {paired.server!r} cannot be added to it")
+    return whole
+
+
 def add_peer(config: Path, paired: Paired) -> None:
     """Add a peer to the configuration, unless it is in there. Raises ConfigInvalid, OutputFailed."""
-    text = config.read_text(encoding="utf-8")
     known = load(config)
+    whole = _with_peer(config, paired)
     peer = next((one for one in known.peers if one.name == paired.server), None)
     if peer is not None:
         if peer.address != paired.address:
@@ -117,11 +143,8 @@ def add_peer(config: Path, paired: Paired) -> None:
                 f"note: {config} has {peer.address} for {peer.name}, which answers from {paired.address}"
             )
         return
-    added = f'\n[[peers]]\nname = "{paired.server}"\naddress = "{paired.address}"\n'
     if not paired.encrypted and known.link.encryption != "none":
         complaints().print('note: the other host has link.encryption = "none"; both must say the same')
-    whole = text.rstrip("\n") + "\n" + added
-    parse(whole.encode(), config)
     try:
         config.write_text(whole, encoding="utf-8")
     except OSError as error:

@@ -27,7 +27,7 @@ from recorder_sync.service.retrying import Retrying
 from schema.errors import AlreadyRunning, OperatorError, PeerUnreachable
 from schema.settings import Settings
 from schema.spans import DAY, SECOND, Span, intersect, merge
-from schema.values import FillResult, GapState, Landed, Plan, Refusal, Refused
+from schema.values import FillResult, GapState, Landed, Plan, Refusal, Refused, Task
 
 _log = structlog.get_logger()
 
@@ -155,7 +155,7 @@ class Filler:
         if tasks or not left_out <= self._left_out.get(server, frozenset()):
             self._left_out[server] = left_out
             await self._fill(reachable, server, replace(planned, tasks=tuple(tasks)))
-        self._next_look(planned, later[0].opens if later else None)
+        self._next_look(ready, later[0].opens if later else None)
         return self._why_waiting(found, planned, len(tasks), later[0].reason if later else "")
 
     def _reachable(self, app: App, found: Survey) -> dict[str, Peer]:
@@ -193,9 +193,9 @@ class Filler:
             return later
         return "" if ready or not planned.tasks else "what was refused is tried again later"
 
-    def _next_look(self, planned: Plan, opens: int | None) -> None:
-        """Come back when a window opens or a refused segment may be tried again."""
-        moments = [one for one in (opens, self._retrying.next(planned.tasks)) if one is not None]
+    def _next_look(self, ready: list[Task], opens: int | None) -> None:
+        """Come back when a window opens or a refused segment, which need not wait for one, may be tried again."""
+        moments = [one for one in (opens, self._retrying.next(ready)) if one is not None]
         if moments:
             wait = max(1.0, (min(moments) - self._now()) / SECOND)
             self._due = min(self._due, time.monotonic() + wait)

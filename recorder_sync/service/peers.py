@@ -87,16 +87,26 @@ class PeerTask:
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
-            began = time.monotonic()
-            before = self._seen
+            began, before = time.monotonic(), self._seen
             try:
                 await self._ask()
             except OperatorError as error:  # the ledger's: it may be back at the next pulse
                 if self._seen.state is not before.state:
                     self._seen = before  # what could not be written has not been noticed: the next pulse notices it
                 _log.warning("peer.not_noted", peer=self._client.server, problem=str(error))
+            except Exception as error:  # noqa: BLE001  a defect that one peer brings out must not stop the others
+                _log.exception("peer.unexpected", peer=self._client.server)
+                await self._unexpected(error, before)
             wait = contact.next_pulse(self._seen, self._rules.pulse / SECOND)
             await asyncio.sleep(max(0.05, wait - (time.monotonic() - began)))
+
+    async def _unexpected(self, error: Exception, before: Seen) -> None:
+        """Make what nobody foresaw the state of this peer."""
+        self._seen = before
+        try:
+            await self._failed(PeerInvalid(self._client.server, f"{type(error).__name__}: {error}"[:500]))
+        except Exception:  # noqa: BLE001  said twice in the log; the next pulse tries again
+            _log.exception("peer.not_noted", peer=self._client.server)
 
     async def _ask(self) -> None:
         asked = self._now()

@@ -65,10 +65,15 @@ class MirrorBook:
             bucket=bucket,
             joint=body.joint,
             own=body.own,
-            filled={self._names.server(connection, origin): runs for origin, runs in body.filled.items()},
+            filled={self._origin(connection, origin): runs for origin, runs in body.filled.items()},
             gone=body.gone,
-            undone={self._names.server(connection, origin): runs for origin, runs in body.undone.items()},
+            undone={self._origin(connection, origin): runs for origin, runs in body.undone.items()},
         )
+
+    def _origin(self, connection: Connection, ident: int) -> str:
+        """Return a server's name as a message holds it, also where its row is lost to damage."""
+        name = self._names.server(connection, ident)
+        return f"unknown-{ident}" if name.startswith("?") else name
 
     def seen(self, connection: Connection, storage_id: int) -> tuple[str, str]:
         """Return the epoch and the cursor up to which a mirrored storage is copied; empty if nothing is."""
@@ -150,4 +155,7 @@ def _parsed(cursor: str) -> tuple[int, int, int]:
     if not cursor:
         return -1, 0, 0
     seq, camera_id, bucket = cursor.split(".")
-    return int(seq), int(camera_id), int(bucket)
+    place = int(seq), int(camera_id), int(bucket)
+    if any(abs(number) >= 2**63 for number in place):
+        raise ValueError(f"{cursor!r} is out of range")
+    return place

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -673,11 +674,11 @@ def test_a_storage_is_called_what_two_long_names_make_of_it(ledger: Ledger) -> N
 
 def test_what_a_peer_once_heard_of_an_outage_does_not_open_it_again(ledger: Ledger) -> None:
     with ledger.writing() as connection:
-        ledger.history.outage_began(connection, "b", Cause.SERVER, 10, "no answer")
-        ledger.history.outage_ended(connection, "b", Cause.SERVER, 20)
+        ledger.history.outage_began(connection, "b", Cause.SERVER, 10, "no answer", observer="a")
+        ledger.history.outage_ended(connection, "b", Cause.SERVER, 20, observer="a")
         echo = Outage(server="b", camera=None, span=Span(10, 99), cause=Cause.SERVER, evidence="no answer", over=False)
-        ledger.history.outage_told(connection, echo)
-        ledger.history.outage_told(connection, msgspec.structs.replace(echo, span=Span(40, 99)))
+        ledger.history.outage_told(connection, echo, "a")
+        ledger.history.outage_told(connection, replace(echo, span=Span(40, 99)), "c")
     with ledger.reading() as connection:
         found = ledger.history.outages(connection, None, 100)
     assert [(one.span, one.over) for one in found] == [(Span(10, 20), True), (Span(40, 100), False)]

@@ -1,6 +1,7 @@
 """Peers that are not who they say, break off, drip, lie or never end: refused or cut with a reason, never believed."""
 
 import contextlib
+import dataclasses
 import socket
 import ssl
 import threading
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +19,10 @@ from backfill.link import peer as peer_module
 from backfill.link.client import LinkClient
 from backfill.link.peer import LinkPeer
 from backfill.link.trust import Trust, host_name
+from backfill.site import _side_store, build_site
 from schema import wire
 from schema.errors import (
+    ConfigInvalid,
     OperatorError,
     PathRefused,
     PeerInvalid,
@@ -360,3 +364,71 @@ def test_no_message_of_the_wrong_shape_is_believed(kind: type[wire.Message], dat
 def test_a_window_that_no_calendar_has_finds_nothing(pair: Pair) -> None:
     assert list(pair.client.segments("main", {"front": [Span(-(2**62), -(2**61))]})) == []
     assert list(pair.client.segments("main", {"nobody": [Span(0, 2**62)]})) == []
+
+
+def test_a_peer_cannot_name_a_storage_out_of_our_folders(pair: Pair, tmp_path: Path) -> None:
+    """Neither as it arrives, nor from a ledger that an older release let it into."""
+    from sqlalchemy import text
+
+    evil = "x/../../../../VICTIM/evil"
+    for name in (evil, "..", ".hidden", "main\n", "a b", "main from ../x", ""):
+        told = wire.StorageAbout(name=name, layout="frigate", zone="UTC")
+        with pytest.raises(PeerInvalid):
+            wire.read(wire.StorageAbout, wire.written(told), "b")
+    side = wire.StorageAbout(name="main from nvr-b/main", layout="frigate", zone="UTC", side_of="nvr-b")
+    assert wire.read(wire.StorageAbout, wire.written(side), "b") == side
+
+    pair.follow()
+    storage = msgspec.structs.replace(pair.a.settings.servers[0].storages[0], fill="side")
+    server = msgspec.structs.replace(pair.a.settings.servers[0], storages=[storage])
+    sided = msgspec.structs.replace(pair.a.settings, servers=[server])
+    for climbing in (evil, "main from b/main"):
+        about = wire.StorageAbout(name=climbing, layout="frigate", zone="UTC")
+        with pair.a.ledger.writing() as connection:
+            connection.execute(text("UPDATE storages SET about = :about WHERE about != ''"), {"about": told_as(about)})
+        site = build_site(sided, pair.a.ledger)
+        assert (site.side, site.remote) == ({}, ())
+    remote = dataclasses.replace(pair.a.site.storages[0], server="b", name=evil)
+    with pytest.raises(ConfigInvalid, match="VICTIM"):
+        _side_store(pair.a.site.storages[0], remote, pair.a.ledger)
+
+
+def told_as(about: wire.StorageAbout) -> str:
+    return wire.written(about).decode()
+
+
+@pytest.mark.parametrize("name", ["a..b", "a.", "_", "a-", "-" * 3, "n" * 63, "1.2.3.4", "NVR_b", "nvr-b.example"])
+def test_every_name_of_a_server_can_be_connected_to(name: str, tmp_path: Path) -> None:
+    trust = Trust(str(tmp_path), name)
+    trust.prepare()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host_name(name))
+    assert host_name("NVR_b") == "nvr-b.recorder-sync.invalid"
+
+
+@pytest.mark.parametrize("cursor", ["boom", "1.2", "1.2.x", "1.1.1\n", "٣.1.1", "1" * 30 + ".1.1"])
+def test_a_cursor_that_is_none_is_refused_as_it_arrives(cursor: str, pair: Pair) -> None:
+    page = wire.CoveragePage(epoch="e", cursor=cursor, more=False, longest=0, buckets=[])
+    with pytest.raises(PeerInvalid):
+        wire.read(wire.CoveragePage, wire.written(page), "b")
+    if cursor.isprintable():
+        with pytest.raises(PeerInvalid):
+            pair.client.coverage("main", cursor)
+
+
+@pytest.mark.parametrize("odd", ["front\0", "front\n", "fr\x1bont", "fr\x85ont"])
+def test_control_characters_are_in_no_message(odd: str) -> None:
+    segment = wire.SegmentMessage(camera="front", path="x.mp4", start=0, end=1, size=1, mtime_ns=1)
+    bucket = wire.Bucket(camera="front", bucket=0, joint=0, own=[], filled={}, gone=[], undone={})
+    for told in (
+        msgspec.structs.replace(segment, camera=odd),
+        msgspec.structs.replace(segment, path=odd),
+        wire.Problem(error="X", detail=odd),
+        msgspec.structs.replace(bucket, camera=odd),
+        msgspec.structs.replace(bucket, filled={odd: []}),
+        msgspec.structs.replace(bucket, undone={"../x": []}),
+        msgspec.structs.replace(bucket, bucket=2**40),
+    ):
+        with pytest.raises(PeerInvalid):
+            wire.read(type(told), wire.written(told), "b")
+    assert wire.plain(odd).isprintable()

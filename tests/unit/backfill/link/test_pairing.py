@@ -10,7 +10,9 @@ import pytest
 from backfill.link import pairing
 from backfill.link.pairing import Invitation, Inviting, Paired, accept, invitation, read_invitation
 from backfill.link.trust import Trust
-from schema.errors import InvitationInvalid, PeerRefused, PeerUnreachable, PeerUntrusted
+from recorder_sync.cli.pairing import add_peer, check_peer
+from schema.errors import ConfigInvalid, InvitationInvalid, PeerRefused, PeerUnreachable, PeerUntrusted
+from schema.settings import load
 
 
 class Waiting:
@@ -110,3 +112,66 @@ def test_it_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_no_invitation_is_said(waiting: Waiting, spoil: object) -> None:
     with pytest.raises(InvitationInvalid):
         read_invitation(spoil(waiting.invited.text))  # type: ignore[operator]
+
+
+ODD = [
+    'b:1"\n[[alarms]]\nname = "x"\nkind = "command"\ncommand = ["/bin/id"]\n#:1',
+    "nvr-b:7443\n",
+    "nvr-b:0",
+    "nvr-b",
+    "a*:7443",
+    'nvr"b:7443',
+    "",
+]
+
+
+@pytest.mark.parametrize("address", ODD)
+def test_an_address_that_is_none_is_refused_before_anything_is_trusted(
+    waiting: Waiting, tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(PeerRefused):
+        accept(waiting.invited, joining(tmp_path), "nvr-b", address)
+    assert waiting.trust.peers() == {}
+    assert not waiting.paired.done()
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "port"),
+    [
+        ("nvr-a\n", "127.0.0.1", 7443),
+        ("../nvr-a", "127.0.0.1", 7443),
+        ("nvr-a", 'x"\n', 7443),
+        ("nvr-a", "*", 7443),
+        ("nvr-a", "127.0.0.1", 0),
+        ("nvr-a", "127.0.0.1", 70_000),
+    ],
+)
+def test_an_invitation_that_leads_nowhere_is_none(server: str, host: str, port: int) -> None:
+    with pytest.raises(InvitationInvalid, match="not printed"):
+        read_invitation(Invitation(server, host, port, "00" * 32, "00" * 16).text)
+
+
+def test_a_name_that_climbs_is_never_a_file(tmp_path: Path) -> None:
+    trust, other = joining(tmp_path), joining(tmp_path, "nvr-c")
+    trust.prepare()
+    pem = other.prepare().pem
+    for name in ("../../nvr-c", "nvr-c\n", ""):
+        with pytest.raises(PeerUntrusted, match="plain letters"):
+            trust.add_peer(name, pem)
+    assert trust.peers() == {}
+
+
+def test_whom_the_configuration_cannot_hold_is_not_trusted(waiting: Waiting, tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir()
+    config = tmp_path / "b.toml"
+    head = 'peers = []\nledger = "l.db"\n[[servers]]\nname = "nvr-b"\n'
+    config.write_text(head + '[[servers.storages]]\nroot = "recordings"\nlayout = "frigate"\n')
+    before = config.read_text()
+    trust = joining(tmp_path)
+    with pytest.raises(ConfigInvalid):
+        accept(waiting.invited, trust, "nvr-b", "*:7444", lambda paired: check_peer(config, paired))
+    assert trust.peers() == waiting.trust.peers() == {}
+    config.write_text(before.removeprefix("peers = []\n"))
+    paired = accept(waiting.invited, trust, "nvr-b", "*:7444", lambda paired: check_peer(config, paired))
+    add_peer(config, paired)
+    assert [(one.name, one.address) for one in load(config).peers] == [("nvr-a", f"127.0.0.1:{waiting.port}")]
