@@ -42,7 +42,7 @@ _OUTAGES_EVERY = 60.0
 _OUTAGES_SOON = 5.0
 """After a peer came: by then it has noted that we are back as well."""
 _FRESH = 60.0
-"""Seconds after it came in which whatever a peer tells is urgent: the end of an outage arrives in pieces, file by file."""
+"""Seconds after it came in which what a peer tells is urgent: the end of an outage arrives in pieces, file by file."""
 
 
 class PeerTask:
