@@ -177,10 +177,11 @@ def find(
 
 
 def hoped(here: Coverage, peers: Mapping[str, Coverage], rules: Rules, outages: Sequence[Outage] = ()) -> list[Span]:
-    """Return what no name says that a peer holds, but its first file after a start may, because it was named late.
+    """Return what is no gap by itself but worth fetching with the gaps.
 
-    No gap by itself - by its names nobody has it - but worth fetching with the gaps, until that file is here, or was
-    deleted here: no name tells whether it held any of it.
+    What no name says that a peer holds, but its first file after a start may, because it was named late: until that
+    file is here, or was deleted here, for no name tells whether it held any of it. And what is short in a hole that is
+    not: a hole that was filled up to where the time had settled leaves such a rest, and it is pictures all the same.
     """
     if rules.window.end <= rules.window.start:
         return []
@@ -190,7 +191,12 @@ def hoped(here: Coverage, peers: Mapping[str, Coverage], rules: Rules, outages: 
         for span in peer.early
         if not _holds(here.filled.get(name, ()), span.end) and not _holds(here.gone, span.end)
     ]
-    found = longer_than(intersect(_missing(here, rules), merge(untried)), rules.threshold)
+    missing = _missing(here, rules)
+    found = longer_than(intersect(missing, merge(untried)), rules.threshold)
+    offered = merge(span for peer in peers.values() for span in peer.offered)
+    holes = longer_than(subtract(subtract([rules.window], here.own), here.deleted), rules.threshold)
+    rests = [span for span in intersect(intersect(missing, holes), offered) if span.length <= rules.threshold]
+    found = merge([*found, *rests])
     return [span for span in found if not rules.outages_only or explain(span, outages)]
 
 

@@ -95,6 +95,14 @@ def survey(ledger: Ledger, site: Site, question: Question) -> Survey:
                 outages=_concerning(outages, server, camera),
                 refusing=refusing.get((server, camera), ()),
             )
+    if window is not None:
+        # What was read beyond it only served to see holes whole.
+        concerned = {gap.camera for gap in found}
+        coverage = {
+            camera: by_server
+            for camera, by_server in coverage.items()
+            if camera in concerned or any(clip(one.held, window) for one in by_server.values())
+        }
     return Survey(question=question, servers=site.servers, coverage=coverage, outages=outages, gaps=found, read=read)
 
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.polling import PollingObserver
 
+from backfill.events import observer as kernel_events
 from backfill.seal import DEAD, REST
 from backfill.storage import STATE_FOLDER, Storage
 from schema.spans import SECOND
@@ -132,7 +132,7 @@ class Watch:
     def _start(self, heard: Callable[[Storage, str], None]) -> tuple[BaseObserver, frozenset[str]]:
         """Return a running observer of every storage that is there, and what it tells that means nothing."""
         if not self._polling:
-            observer = Observer()
+            observer = kernel_events()
             quiet = _QUIET_INOTIFY if _has_close_events(observer) else _QUIET_EVENTS
             try:
                 for storage in self._storages:

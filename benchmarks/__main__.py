@@ -22,7 +22,7 @@ from benchmarks.document import Document
 from benchmarks.peers import OURS, TOOLS
 from benchmarks.report import views
 from benchmarks.sizes import FULL, QUICK
-from benchmarks.suite import PARTS, Suite
+from benchmarks.suite import DEFAULT, PARTS, Suite
 from benchmarks.targets import judge
 from recorder_sync.version import __version__
 
@@ -46,7 +46,7 @@ def main() -> int:
         facts = machine.facts(folder, TOOLS)
         with _progress(complaints) as say:
             suite = Suite(folder, sizes, given.rounds or sizes.rounds, keep=given.keep, say=say)
-            suite.run(given.only or PARTS)
+            suite.run(given.only or DEFAULT)
     document = Document(
         command=_command(given),
         version=__version__,

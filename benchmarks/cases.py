@@ -87,7 +87,10 @@ def _run(pair: Pair, task: Task, one: _Results) -> None:
     if task.cold:
         measure.drop_caches()
         _warm(pair)
-    sample = measure.run(peer.command(pair), written=pair.destination, syncs=peer.syncs, works=peer.works)
+    with peer.serve(pair) as servers:
+        sample = measure.run(
+            peer.command(pair), written=pair.destination, syncs=peer.syncs, works=peer.works, servers=servers
+        )
     one.samples.append(sample)
     one.complete &= pair.complete(to_the_bit=peer.ours) and not _left_out(peer, sample)
     if here is not None:
@@ -115,6 +118,7 @@ def _row(one: _Results, pair: Pair, ours: float) -> Row:
         ratio=durable / ours,
         verifies=one.peer.verifies,
         syncs=one.peer.syncs,
+        cpu=median(sample.cpu for sample in one.samples),
         peak_mib=max(sample.peak for sample in one.samples) / 2**20,
         resent=one.resent,
         complete=one.complete,

@@ -18,6 +18,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     verifies: str
     syncs: bool
     peak_mib: float
+    cpu: float = 0.0
+    """Processor seconds of all processes, the servers' too."""
     resent: int | None = None
     """Bytes moved again although they were here, where a task is about that."""
     complete: bool = False

@@ -7,7 +7,8 @@ checks and what it puts on the disk is said beside every figure.
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from benchmarks.measure import worker
@@ -34,6 +35,8 @@ class Peer:
     """The program it needs; None: it is always there."""
     works: bool = False
     """One of our own workers, which time themselves."""
+    serve: Callable[[Pair], AbstractContextManager[Sequence[int]]] = lambda _pair: nullcontext(())
+    """What must run while it works and is not timed: gives the processes."""
 
     @property
     def ours(self) -> bool:

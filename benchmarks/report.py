@@ -55,7 +55,7 @@ def _case(case: Case) -> Table:
     about = any(row.resent is not None for row in case.rows)
     table = Table(title=f"{case.name}: {case.title} (median of {case.rounds})", title_justify="left")
     table.add_column("who", no_wrap=True)
-    for column in ("as called s", "durable s", "MB/s", "to ours", "peak MiB"):
+    for column in ("as called s", "durable s", "MB/s", "to ours", "cpu s", "peak MiB"):
         table.add_column(column, justify="right")
     if about:
         table.add_column("moved again MiB", justify="right")
@@ -73,6 +73,7 @@ def _cells(row: Row, *, about: bool) -> list[str]:
         f"{row.durable:.3f}",
         f"{row.rate:,.0f}",
         "" if row.ratio is None else f"{row.ratio:.2f} x",
+        f"{row.cpu:.1f}",
         f"{row.peak_mib:.0f}" if row.peak_mib else "?",
     ]
     if about:
@@ -81,7 +82,7 @@ def _cells(row: Row, *, about: bool) -> list[str]:
 
 
 def _figures(document: Document) -> Table:
-    table = Table(title="scale", title_justify="left")
+    table = Table(title="figures", title_justify="left")
     table.add_column("what")
     table.add_column("measured", justify="right", no_wrap=True)
     for figure in document.figures:

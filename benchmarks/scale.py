@@ -58,7 +58,7 @@ def measure_ledger(folder: Path, wanted: int, length: int) -> dict[str, Any]:
         taken, seconds = 0, 0.0
         for storage in site.storages:
             lacking = hole if storage.server == DESTINATION else range(0)
-            for batch in _batches(storage.id, each, length, lacking):
+            for batch in batches(storage.id, each, length, lacking):
                 began = time.perf_counter()
                 with ledger.writing() as connection:
                     ledger.segments.apply(connection, storage.id, batch)
@@ -91,7 +91,9 @@ def _look(ledger: Ledger, site: Site, now: int) -> dict[str, Any]:
     return {"first_survey": first, "survey": median(surveys), "plan": median(plans), "tasks": tasks}
 
 
-def _batches(storage_id: int, each: int, length: int, lacking: range) -> Iterator[list[FolderChange]]:
+def batches(
+    storage_id: int, each: int, length: int, lacking: range = range(0), first_start: int = START
+) -> Iterator[list[FolderChange]]:
     """Yield what a scan would find, a transaction at a time: a folder for every camera and hour."""
     per_hour = HOUR // length
     batch: list[FolderChange] = []
@@ -99,13 +101,13 @@ def _batches(storage_id: int, each: int, length: int, lacking: range) -> Iterato
     for first in range(0, each, per_hour):
         if first in lacking:
             continue
-        hour = time.strftime("%Y-%m-%d/%H", time.gmtime(START + first * length))
+        hour = time.strftime("%Y-%m-%d/%H", time.gmtime(first_start + first * length))
         for camera in range(CAMERAS):
             name = f"camera-{camera + 1}"
             change = FolderChange(f"{hour}/{name}", START * 10**9, settled=True)
             for index in range(first, min(each, first + per_hour)):
                 inode += 1
-                change.added.append(_segment(storage_id, name, change.path, index, length, inode))
+                change.added.append(_segment(storage_id, name, change.path, index, length, inode, first_start))
             batch.append(change)
             if sum(len(one.added) for one in batch) >= BATCH:
                 yield batch
@@ -114,8 +116,10 @@ def _batches(storage_id: int, each: int, length: int, lacking: range) -> Iterato
         yield batch
 
 
-def _segment(storage_id: int, camera: str, folder: str, index: int, length: int, inode: int) -> Segment:
-    start = (START + index * length) * SECOND
+def _segment(
+    storage_id: int, camera: str, folder: str, index: int, length: int, inode: int, first_start: int
+) -> Segment:
+    start = (first_start + index * length) * SECOND
     second = index * length % HOUR
     return Segment(
         storage_id=storage_id,

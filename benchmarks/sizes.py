@@ -21,6 +21,12 @@ class Sizes:
     segments_tenth: int
     segments_short: int
     """Of ten seconds; enough that an hour of 50 cameras has something before and behind it."""
+    slow: Shape
+    """What is filled over a slow line."""
+    back: Shape
+    backs: int
+    """How often a peer comes back."""
+    idle_seconds: float
     rounds: int
     """At most; a case ends earlier when its time is up."""
 
@@ -44,6 +50,10 @@ FULL = Sizes(
     segments=1_000_000,
     segments_tenth=100_000,
     segments_short=100_000,
+    slow=_hole(240, 2 * MIB),
+    back=_hole(1000, 2 * MIB, cameras=5),
+    backs=3,
+    idle_seconds=60,
     rounds=7,
 )
 
@@ -56,5 +66,9 @@ QUICK = Sizes(
     segments=40_000,
     segments_tenth=20_000,
     segments_short=60_000,
+    slow=_hole(8, 256 * KIB),
+    back=_hole(20, 256 * KIB, cameras=5),
+    backs=1,
+    idle_seconds=2,
     rounds=1,
 )

@@ -7,6 +7,7 @@ from benchmarks import measure
 from benchmarks.cases import Task, compare, half_there
 from benchmarks.data import Shape
 from benchmarks.document import Case, Figure
+from benchmarks.link.suite import LinkSuite
 from benchmarks.pair import Pair
 from benchmarks.peers import COLD, COPY, COPY_MANY, FILL, FILL_PROCESS, READBACK, RESUME, SEARCH, Peer
 from benchmarks.sizes import Sizes
@@ -15,7 +16,9 @@ MINUTE = 60
 FRIGATE = 10
 """Seconds that its segments last."""
 
-PARTS = ("large", "small", "hour", "resume", "scan", "ledger")
+DEFAULT = ("large", "small", "hour", "resume", "scan", "ledger")
+PARTS = (*DEFAULT, "link")
+"""The link takes longer than all others together, and only runs when it is asked for."""
 
 
 class Suite:
@@ -49,6 +52,12 @@ class Suite:
             self._drop(pair)
         if "ledger" in parts:
             self._ledger()
+        if "link" in parts:
+            link = LinkSuite(self._folder, self._sizes, self._rounds, keep=self._keep, say=self._say)
+            link.run()
+            self.cases += link.cases
+            self.figures += link.figures
+            self.absent += [sentence for sentence in link.absent if sentence not in self.absent]
 
     def _copies(self, name: str, shape: Shape, title: str, peers: tuple[Peer, ...]) -> None:
         pair = self._pair(name, shape)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 from benchmarks.document import Case, Figure, Target
+from benchmarks.link.targets import judge_link
 from benchmarks.peers import LIMIT, OURS
 
 
@@ -24,7 +25,7 @@ def judge(cases: Sequence[Case], figures: Sequence[Figure]) -> list[Target]:
         found += _faster(by_name["hour-cold"], "rsync -a", 20, "hour-cold: faster than rsync -a, durable")
     if "resume" in by_name:
         found += _resume(by_name["resume"])
-    return found + list(_scale(measured)) + list(_memory(cases))
+    return found + list(judge_link(by_name, measured)) + list(_scale(measured)) + list(_memory(cases))
 
 
 def _faster(case: Case, who: str, times: float, title: str) -> Iterator[Target]:
@@ -88,7 +89,12 @@ def _scale(measured: dict[str, float]) -> Iterator[Target]:
 
 
 def _memory(cases: Sequence[Case]) -> Iterator[Target]:
-    peaks = [row.peak_mib for case in cases for row in case.rows if row.who.startswith(OURS) and row.peak_mib]
+    peaks = [
+        row.peak_mib
+        for case in cases
+        for row in case.rows
+        if row.who.startswith(OURS) and row.peak_mib and not case.name.startswith("link-")  # two processes, a service
+    ]
     if peaks:
         yield Target(
             title="peak memory of any fill",

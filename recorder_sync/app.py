@@ -28,6 +28,7 @@ from backfill.silence import silent
 from backfill.site import Site, build_site
 from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
+from recorder_sync.linking import clients, links, trust_of
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
 from schema.moments import clock, human_duration, parse_moment
@@ -316,4 +317,10 @@ def opened(config: Path, *, prepare: Callable[[str], None] = lambda _: None) -> 
     settings = load(config)
     prepare(settings.ledger)
     with Ledger.open(settings.ledger) as ledger:
-        yield App(settings, ledger, build_site(settings, ledger))
+        site = build_site(settings, ledger)
+        reached = clients(settings, trust_of(settings))
+        try:
+            yield App(settings, ledger, site, links(settings, reached, site.storage))
+        finally:
+            for client in reached:
+                client.close()

@@ -15,7 +15,10 @@ DIGEST_BYTES = 16
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def hasher() -> "xxhash.xxh3_128":
+Hasher = xxhash.xxh3_128
+
+
+def hasher() -> Hasher:
     """Return a fresh streaming XXH3-128; feed blocks of 256 KiB or more so that the interpreter lock is released."""
     return xxhash.xxh3_128()
 

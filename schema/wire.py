@@ -33,6 +33,7 @@ Camera = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+Mode = Annotated[int, msgspec.Meta(ge=0, le=0o777)]
 Runs = Annotated[list[tuple[Moment, Moment, Moment]], msgspec.Meta(max_length=100_000)]
 
 
@@ -165,6 +166,8 @@ class SegmentMessage(Message, frozen=True):
     folder: bool = False
     marks: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
     digest: Digest | None = None
+    mode: Mode | None = None
+    """Of a segment that is one file and was there when this was said; saves asking for a manifest that says no more."""
 
 
 Windows = Annotated[list[tuple[Moment, Moment]], msgspec.Meta(max_length=10_000)]
@@ -194,7 +197,7 @@ class FileMessage(Message, frozen=True):
     name: Annotated[str, msgspec.Meta(max_length=4096)]
     size: Count
     mtime_ns: Moment
-    mode: Annotated[int, msgspec.Meta(ge=0, le=0o777)]
+    mode: Mode
     digest: Digest | None = None
     chunk_size: Count = 0
     chunks: Annotated[list[Digest], msgspec.Meta(max_length=1_000_000)] = []

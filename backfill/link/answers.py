@@ -5,6 +5,7 @@ no copy that came from somebody else. Whatever a peer asks is checked here. Runs
 """
 
 import os
+import stat
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ class Answers:
         told = page[:SEGMENTS_AT_ONCE]
         for segment in told:
             self._remember(segment)
-        return SegmentsPage(segments=[_told(segment) for segment in told], more=len(page) > len(told))
+        return SegmentsPage(segments=[_told(segment, one.root) for segment in told], more=len(page) > len(told))
 
     def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
         """Return what a segment consists of now.
@@ -213,7 +214,7 @@ class Answers:
         return segment
 
 
-def _told(segment: Segment) -> SegmentMessage:
+def _told(segment: Segment, root: str) -> SegmentMessage:
     return SegmentMessage(
         camera=segment.camera,
         path=segment.path,
@@ -224,7 +225,20 @@ def _told(segment: Segment) -> SegmentMessage:
         folder=segment.kind is Kind.FOLDER,
         marks=segment.marks,
         digest=None if segment.digest is None else segment.digest.hex(),
+        mode=_mode(segment, root),
     )
+
+
+def _mode(segment: Segment, root: str) -> int | None:
+    """Return the mode of a segment that is one file and is what the ledger says, None for any other."""
+    if segment.kind is not Kind.FILE:
+        return None
+    try:
+        info = os.lstat(os.path.join(root, segment.path))
+    except OSError:
+        return None
+    same = (info.st_size, info.st_mtime_ns) == (segment.size, segment.mtime_ns) and stat.S_ISREG(info.st_mode)
+    return info.st_mode & 0o777 if same else None
 
 
 def _file(file: ManifestFile) -> FileMessage:

@@ -58,18 +58,39 @@ Asked = Mapping[str, object]
 class Answer(http.client.HTTPResponse):
     """An answer that can be read as it comes, so that a peer that drips does not keep us in one call for ever."""
 
+    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None):
+        super().__init__(sock, debuglevel, method, url)
+        self._direct: Callable[[memoryview], int] = _reading(sock)
+        self._buffered = True
+        """Whether bytes may wait in `fp`, which read ahead while it looked for the end of the headers."""
+
     def receive(self, view: memoryview) -> int:
-        """Read what is there, at least a byte; returns how many, 0 at the end."""
-        if self.isclosed():
-            return 0
+        """Read what is there, at least a byte; returns how many, 0 at the end.
+
+        Past what `fp` has read ahead straight from the socket: an encrypted one gives 16 KiB at most, so that every
+        layer in between counts.
+        """
         if self.length is not None:
             view = view[: self.length]
-        got = self.fp.readinto1(view)
+        if not view or self.fp is None:
+            return 0
+        if self._buffered:
+            got = self.fp.readinto1(view)
+            self._buffered = got == len(view)
+        else:
+            got = self._direct(view)
         if self.length is not None:
             self.length -= got
-        if (view and not got) or self.length == 0:
+        if not got or self.length == 0:
             self.close()
         return got
+
+
+def _reading(sock: socket.socket) -> Callable[[memoryview], int]:
+    """Return what reads from a socket into memory with the fewest calls."""
+    if isinstance(sock, ssl.SSLSocket):
+        return lambda view: sock.read(len(view), view)  # type: ignore[return-value]  # a number, with a buffer
+    return sock.recv_into
 
 
 class _Connection(http.client.HTTPConnection):
@@ -133,20 +154,23 @@ class LinkClient:
             self._open.clear()
 
     def hello(self) -> Hello:
-        """Ask who it is. Raises the errors of a link."""
-        return self._ask(Hello, "hello", {})
+        """Ask who it is; tried once. Raises the errors of a link."""
+        return self._ask(Hello, "hello", {}, tries=1)
 
     def pulse(self) -> Pulse:
-        """Ask what time it is there and whether anything is new; tried once. Raises the errors of a link."""
+        """Ask what time it is there and whether anything is new; tried once. Raises the errors of a link.
+
+        What follows a pulse is tried once as well: the next pulse comes soon, and says whether the peer is there.
+        """
         return self._ask(Pulse, "pulse", {}, tries=1)
 
     def coverage(self, storage: str, cursor: str) -> CoveragePage:
-        """Ask for the next changes of a storage's coverage. Raises the errors of a link."""
-        return self._ask(CoveragePage, "coverage", {"storage": storage, "cursor": cursor})
+        """Ask for the next changes of a storage's coverage; tried once. Raises the errors of a link."""
+        return self._ask(CoveragePage, "coverage", {"storage": storage, "cursor": cursor}, tries=1)
 
     def outages(self) -> Outages:
-        """Ask for the outages it recorded. Raises the errors of a link."""
-        return self._ask(Outages, "outages", {})
+        """Ask for the outages it recorded; tried once. Raises the errors of a link."""
+        return self._ask(Outages, "outages", {}, tries=1)
 
     def segments(self, storage: str, wanted: Mapping[str, Sequence[Span]]) -> Iterator[SegmentMessage]:
         """Ask for the segments of cameras around spans. Raises the errors of a link."""

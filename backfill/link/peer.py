@@ -4,7 +4,9 @@ Rule: what arrives is compared, chunk by chunk, with the digest of what was read
 off is begun again where it was; a peer that only drips is given up.
 """
 
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -19,6 +21,7 @@ from schema.wire import FileMessage, SegmentMessage
 _SLOWEST = 8 * 1024
 """Bytes a second below which a peer is taken for one that only keeps us waiting."""
 _SLOW_FOR = 30.0
+_MODES_KEPT = 65_536
 
 
 class LinkPeer:
@@ -28,6 +31,9 @@ class LinkPeer:
         self._client = client
         self._storage = storage
         self._chunk = chunk
+        self._lock = threading.Lock()
+        self._modes: OrderedDict[tuple[int, str], int] = OrderedDict()
+        """Of segments lately told of that are one file."""
 
     @property
     def name(self) -> str:
@@ -40,10 +46,28 @@ class LinkPeer:
         for told in self._client.segments(storage.name, wanted):
             if told.camera in found and told.start < told.end:
                 found[told.camera].append(_segment(told, storage.id))
+                if told.mode is not None and not told.folder:
+                    self._remember((storage.id, told.path), told.mode)
         return found
 
+    def _remember(self, segment: tuple[int, str], mode: int) -> None:
+        with self._lock:
+            self._modes[segment] = mode
+            while len(self._modes) > _MODES_KEPT:
+                self._modes.popitem(last=False)
+
     def manifest(self, segment: Segment) -> Manifest:
-        """Return what `segment` consists of there now."""
+        """Return what `segment` consists of there now.
+
+        One file of a single chunk is not asked about: everything was told with the segment, and that it still is the
+        same is looked at when it is opened. Of several chunks the peer may know the digest of each.
+        """
+        mode = self._modes.get((segment.storage_id, segment.path))
+        if mode is not None and segment.kind is Kind.FILE and segment.size <= self._chunk:
+            known = None if segment.digest is None else FileDigest(segment.size, segment.digest, 0)
+            return Manifest(
+                Kind.FILE, (ManifestFile("", segment.size, segment.mtime_ns, mode, known),), segment.mtime_ns
+            )
         with _of(segment.path):
             told = self._client.manifest(
                 self._storage(segment.storage_id).name, segment.path, segment.size, segment.mtime_ns
@@ -142,19 +166,23 @@ class _LinkReader:
     def _receive(self, view: memoryview) -> None:
         """Fill `view` from the answer. Raises PeerUnreachable if it breaks off, or drips."""
         assert self._response is not None
-        done = 0
-        while done < len(view):
-            began = time.monotonic()
+        done, began = 0, time.monotonic()
+        try:
             with self._client.named():
-                got = self._response.receive(view[done:])
+                while done < len(view):
+                    got = self._response.receive(view[done:])
+                    if not got:
+                        raise PeerUnreachable(self._client.server, "its answer broke off")
+                    done += got
+                    waited = self._waited + time.monotonic() - began
+                    if waited > _SLOW_FOR and self._received + done < waited * _SLOWEST:
+                        self._failed = TRIES
+                        raise PeerUnreachable(
+                            self._client.server, f"it sent {self._received + done:,} bytes in {waited:.0f} s"
+                        )
+        finally:
             self._waited += time.monotonic() - began
-            if not got:
-                raise PeerUnreachable(self._client.server, "its answer broke off")
-            done += got
-            self._received += got
-            if self._waited > _SLOW_FOR and self._received < self._waited * _SLOWEST:
-                self._failed = TRIES
-                raise PeerUnreachable(self._client.server, f"it sent {self._received:,} bytes in {self._waited:.0f} s")
+            self._received += done
 
 
 @contextmanager

@@ -16,19 +16,20 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from aiohttp import web
 
 from backfill.link.answers import Answers
+from backfill.link.blocks import CopySender, KernelSender, Sender, block_length
 from backfill.link.pacing import share
 from backfill.link.trust import issuer_of
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import OperatorError, PeerRefused, SourceGone, SourceUnreadable, UsageInvalid
 from schema.wire import Message, Problem, SegmentsAsked, read, written
 
-BLOCK = 1024 * 1024
 _CONNECTIONS = 64
 _STREAMS = 16
 """Recordings on their way at once; more wait."""
@@ -42,6 +43,16 @@ _CHUNK = range(64 * 1024, 1024**3 + 1)
 PEER = web.AppKey("peer", str)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What of a file is asked for, and what it must be."""
+
+    size: int
+    mtime_ns: int
+    offset: int
+    chunk: int
 
 
 class LinkServer:
@@ -166,65 +177,72 @@ class LinkServer:
 
     async def _data(self, request: web.Request) -> web.StreamResponse:
         query = request.query
-        size, offset, chunk = (_number(query[key]) for key in ("size", "offset", "chunk"))
-        if offset > size or chunk not in _CHUNK:
-            raise UsageInvalid(request.path, f"offset {offset} of {size} in chunks of {chunk}")
+        file = _Asked(
+            size=_number(query["size"]),
+            mtime_ns=_number(query["mtime"], signed=True),
+            offset=_number(query["offset"]),
+            chunk=_number(query["chunk"]),
+        )
         path, name = query["path"], query.get("name", "")
-        mtime_ns = _number(query["mtime"], signed=True)
+        if file.offset > file.size or file.chunk not in _CHUNK:
+            raise UsageInvalid(request.path, f"offset {file.offset} of {file.size} in chunks of {file.chunk}")
         async with self._streams:
             try:
-                fd = await self._thread(self._answers.open, query["storage"], path, name, size, mtime_ns)
+                fd = await self._thread(self._answers.open, query["storage"], path, name, file.size, file.mtime_ns)
             except OSError as error:
                 raise _named(error, path) from None
             try:
                 if request.transport is not None:
                     self._sending[fd] = request.transport
                 self._pace()
-                return await self._stream(request, fd, size, offset, chunk)
+                return await self._stream(request, file, fd)
             finally:
                 self._sending.pop(fd, None)
                 self._pace()
                 os.close(fd)
 
-    async def _stream(self, request: web.Request, fd: int, size: int, offset: int, chunk: int) -> web.StreamResponse:
-        """Send a file from `offset` on, in chunks with their digests; the next block is read while one is sent."""
-        left = size - offset
+    async def _stream(self, request: web.Request, file: _Asked, fd: int) -> web.StreamResponse:
+        """Send a file from an offset on, in chunks with their digests; the next block is read while one is sent."""
+        begin, size, chunk = file.offset, file.size, file.chunk
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
-        response.content_length = left + -(-left // chunk) * DIGEST_BYTES
+        response.content_length = size - begin + -(-(size - begin) // chunk) * DIGEST_BYTES
         await response.prepare(request)
-        reading = asyncio.ensure_future(self._read(fd, offset, size, chunk, offset))
-        state = hasher()
+        sender = self._sender(request, response, file, fd)
+        at, state = begin, hasher()
+        reading: asyncio.Future[bool] | None = None
         try:
-            at = offset
             while at < size:
-                block = await reading
-                if not block:
-                    break  # cut short while it was sent
-                end = at + len(block)
-                whole = end == size or (end - offset) % chunk == 0
-                reading = asyncio.ensure_future(self._read(fd, end, size, chunk, offset))
-                state.update(block)
+                length = block_length(at, begin, size, chunk)
+                good = await (reading or self._thread(sender.read, at, length, state))
+                if not good:
+                    break  # changed or cut short while it was sent
+                start, at = at, at + length
+                digest = state.digest() if at == size or (at - begin) % chunk == 0 else b""
+                state = hasher() if digest else state
+                if at < size:
+                    following = block_length(at, begin, size, chunk)
+                    reading = asyncio.ensure_future(self._thread(sender.read, at, following, state))
                 async with asyncio.timeout(self._timeout):
-                    await response.write(block)
-                    if whole:
-                        await response.write(state.digest())
-                        state = hasher()
-                at = end
-            if at == size:
+                    await sender.send(start, length)
+                    if digest:
+                        await response.write(digest)
+            else:
                 await response.write_eof()
+                return response
         except (TimeoutError, OSError):
-            at = -1
+            pass
         finally:
-            reading.cancel()
-        if at != size and request.transport is not None:
+            if reading is not None and not reading.done():
+                # It must not read from a descriptor that is closed, and is another file a moment later.
+                await asyncio.wait({reading})
+        if request.transport is not None:
             request.transport.abort()  # so that nobody takes it for the whole
         return response
 
-    async def _read(self, fd: int, at: int, size: int, chunk: int, begin: int) -> bytes:
-        """Read a block that ends no later than the chunk it is in."""
-        rest = chunk - (at - begin) % chunk
-        wanted = min(BLOCK, rest, size - at)
-        return await self._thread(os.pread, fd, wanted, at) if wanted else b""
+    def _sender(self, request: web.Request, response: web.StreamResponse, file: _Asked, fd: int) -> Sender:
+        if self._context is None and hasattr(os, "sendfile") and isinstance(request.transport, asyncio.Transport):
+            return KernelSender(fd, file.size, file.mtime_ns, request.transport)
+        return CopySender(fd, file.size, file.mtime_ns, response)
 
     def _pace(self) -> None:
         """Let the kernel hold the limit, shared evenly by what is being sent."""

@@ -61,6 +61,8 @@ def _process(unit: Unit) -> list[str]:
         "Type=notify",
         "NotifyAccess=main",
         f"ExecStart={words}",
+        "# Where a mail password or a webhook's token can stand instead of in the configuration, as NAME=value.",
+        f"EnvironmentFile={_path(unit.config.removesuffix('.toml') + '.env')}",
         f"User={unit.user}",
         "# A process that hangs is ended after this and started anew; it continues where it was.",
         "WatchdogSec=30",

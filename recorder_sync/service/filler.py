@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import structlog
 
+from backfill.clocks import Offset
 from backfill.gate import Gate
 from backfill.peer import Peer
 from backfill.progress import Event, SegmentLanded, SegmentRefused
@@ -23,7 +24,7 @@ from recorder_sync.service import contact
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.retrying import Retrying
-from schema.errors import AlreadyRunning, OperatorError
+from schema.errors import AlreadyRunning, OperatorError, PeerUnreachable
 from schema.settings import Settings
 from schema.spans import DAY, SECOND, Span, intersect, merge
 from schema.values import FillResult, GapState, Landed, Plan, Refusal, Refused
@@ -36,6 +37,11 @@ _TOGETHER = 0.2
 _TROUBLED = 60.0
 """Seconds until the next look after one that failed."""
 _NOT_NOTED = 5.0
+_BROKEN_OFF = 5.0
+"""Seconds until the next look after a peer did not answer in the middle: one that flaps is never called away, and its
+return is no event."""
+_RESTS = 2.0
+"""After an urgent look rests so many times as long as it took, so that a large storage is not read without a pause."""
 _LOST_TOLD = 7 * DAY
 """A loss older than this is history when a service first looks, and no alarm."""
 
@@ -71,8 +77,10 @@ class Filler:
         self._retrying = Retrying()
         self._wake = asyncio.Event()
         self._urgent = True
-        self._due = 0.0
+        self._due = self._rested = 0.0
         self._lost_told: set[tuple[str, str, Span]] = set()
+        self._left_out: dict[str, frozenset[tuple[str | None, str, Refusal]]] = {}
+        """What the last plan could not name a task for, by server: it is noted once, not at every look."""
 
     def wake(self, urgent: bool) -> None:
         """Look for gaps soon: at once if `urgent`, else when it is calm. Called on the service's loop."""
@@ -96,7 +104,7 @@ class Filler:
             except OperatorError as error:
                 _log.warning("fill.failed", problem=str(error))
                 self._live.change(waiting=str(error))
-                self._due = time.monotonic() + _TROUBLED
+                self._due = time.monotonic() + (_BROKEN_OFF if isinstance(error, PeerUnreachable) else _TROUBLED)
 
     async def _until_due(self, looked: float) -> None:
         """Wait until there is a reason to look, and it is time."""
@@ -104,7 +112,7 @@ class Filler:
             now = time.monotonic()
             due = self._due
             if self._urgent:
-                due = now
+                due = self._rested
             elif self._wake.is_set():
                 due = min(due, looked + _CALM)
             if now >= due:
@@ -125,9 +133,12 @@ class Filler:
         with app.ledger.reading() as connection:
             paused = app.ledger.contacts.paused(connection, app.site.local)
         self._live.change(paused=paused)
+        began = time.monotonic()
         await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
+        self._rested = time.monotonic() + min(_CALM, _RESTS * (time.monotonic() - began))
         await asyncio.to_thread(self._tell_lost, app, found)
+        await asyncio.to_thread(self._tell_clocks, app, found)
         if paused:
             self._live.change(waiting=f"paused: {paused}")
             return
@@ -136,37 +147,48 @@ class Filler:
 
     async def _serve(self, app: App, found: Survey, server: str) -> str:
         """Fill what can be had now for one server; returns why anything waits."""
-        reachable = replace(app, links=self._reachable(app))
+        reachable = replace(app, links=self._reachable(app, found))
         planned = await asyncio.to_thread(reachable.plan, found, server)
         ready, later = sort_out(planned.tasks, self._now(), self._timing)
         tasks = self._retrying.ready(ready, self._now())
-        if tasks or planned.refused:
+        left_out = frozenset((one.peer, one.path, one.why) for one in planned.refused)
+        if tasks or not left_out <= self._left_out.get(server, frozenset()):
+            self._left_out[server] = left_out
             await self._fill(reachable, server, replace(planned, tasks=tuple(tasks)))
         self._next_look(planned, later[0].opens if later else None)
-        return self._why_waiting(app, planned, len(tasks), later[0].reason if later else "")
+        return self._why_waiting(found, planned, len(tasks), later[0].reason if later else "")
 
-    def _reachable(self, app: App) -> dict[str, Peer]:
+    def _reachable(self, app: App, found: Survey) -> dict[str, Peer]:
         """Return the links to peers that answer, and whose clocks are near enough to ours."""
         states = self._live.now().peers
-        limit = self._settings.service.offset
-        usable: dict[str, Peer] = {}
-        for name, link in app.links.items():
-            state = states.get(name)
-            if state is None or not contact.is_here(state.state):
-                continue
-            if state.offset is not None and abs(state.offset) - (state.offset_error or 0) > limit:
-                continue
-            usable[name] = link
-        return usable
+        off = self._off(found)
+        return {
+            name: link
+            for name, link in app.links.items()
+            if name in states and contact.is_here(states[name].state) and name not in off
+        }
 
-    def _why_waiting(self, app: App, planned: Plan, ready: int, later: str) -> str:
+    def _off(self, found: Survey) -> dict[str, Offset]:
+        """Return the clocks that are certainly farther from ours than the operator allows."""
+        limit = self._settings.service.offset
+        return {name: one for name, one in found.question.offsets.items() if one.above(limit)}
+
+    def _tell_clocks(self, app: App, found: Survey) -> None:
+        """Raise an alarm for each clock that keeps anything from being filled."""
+        for name, offset in self._off(found).items():
+            alarm = kinds.clock_offset(
+                server=name,
+                observer=app.site.local[0],
+                at=self._now(),
+                offset=offset.us,
+                limit=int(self._settings.service.offset),
+            )
+            self._events.tell(alarm)
+
+    def _why_waiting(self, found: Survey, planned: Plan, ready: int, later: str) -> str:
         """Return why something that could be filled is not filled now, empty if nothing waits."""
-        here = self._reachable(app)
-        states = self._live.now().peers
-        for name in app.links:
-            state = states.get(name)
-            if name not in here and state is not None and contact.is_here(state.state) and state.offset is not None:
-                return f"the clock of {name} is {state.offset / SECOND:+.1f} s off; set the clocks or service.offset"
+        for name, offset in self._off(found).items():
+            return f"the clock of {name} is {offset.us / SECOND:+.1f} s off; set the clocks or service.offset"
         if later:
             return later
         return "" if ready or not planned.tasks else "what was refused is tried again later"
@@ -190,7 +212,7 @@ class Filler:
                 gaps=merge(gap.span for gap in planned.gaps),
             )
             await asyncio.to_thread(self._events.tell, alarm)
-        _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
+            _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
         brought = _Brought()
 
         def listener(event: Event) -> None:
@@ -218,7 +240,9 @@ class Filler:
         )
         at = self._now()
         await self._insist(lambda: self._tell_filled(server, planned, result, started, at))
-        if result.landed and not result.stopped:
+        if result.stopped:
+            self._due = min(self._due, time.monotonic() + _BROKEN_OFF)
+        elif result.landed:
             self.wake(urgent=False)  # to see that nothing is left
 
     async def _insist(self, tell: Callable[[], None]) -> None:
@@ -238,8 +262,8 @@ class Filler:
         for one in result.landed:
             source = one.task.source
             spans.setdefault(source.camera, []).extend(intersect([source.span], wanted.get(source.camera, [])))
-        with self._app().ledger.writing() as connection:
-            if result.landed or result.refused:
+        with self._events.writing() as connection:
+            if planned.tasks and (result.landed or result.refused):
                 filled = kinds.filled(
                     server=server,
                     started=started,
@@ -269,7 +293,7 @@ class Filler:
         ]
         if not new:
             return
-        with app.ledger.writing() as connection:
+        with self._events.writing() as connection:
             for gap in new:
                 lost = kinds.lost(server=gap.server, camera=gap.camera, spans=[gap.span], at=now, reason=gap.reason)
                 self._events.raise_(connection, lost)

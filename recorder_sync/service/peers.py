@@ -23,6 +23,7 @@ from schema.errors import (
     PeerIncompatible,
     PeerInvalid,
     PeerRefused,
+    PeerUnreachable,
     PeerUntrusted,
 )
 from schema.ledger import Ledger
@@ -34,11 +35,14 @@ from schema.wire import Pulse
 
 _log = structlog.get_logger()
 _NOT_IT = (PeerIncompatible, PeerInvalid, PeerRefused, PeerUntrusted)
+_LINK = (*_NOT_IT, PeerUnreachable)
 _NOTED_EVERY = MINUTE
 """How often a contact that did not change is written: for whoever reads the ledger after a crash."""
 _OUTAGES_EVERY = 60.0
-_TOLD_LEAST = 100_000
-"""A clock offset that moved by less than this, microseconds, is no news."""
+_OUTAGES_SOON = 5.0
+"""After a peer came: by then it has noted that we are back as well."""
+_FRESH = 60.0
+"""Seconds after it came in which whatever a peer tells is urgent: the end of an outage arrives in pieces."""
 
 
 class PeerTask:
@@ -46,7 +50,7 @@ class PeerTask:
 
     Args:
         now: microseconds UTC.
-        changed: called when the peer came, or has something new; `urgent` when it came.
+        changed: called when the peer came, or has something new; `urgent` when it came, and for a while after.
         learned: called when how its storages are read is new.
     """
 
@@ -78,17 +82,15 @@ class PeerTask:
         self._offset: Offset | None = None
         self._noted = 0
         self._outages_at = 0.0
+        self._came_at = 0.0
 
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
             began = time.monotonic()
-            before = self._seen
             try:
                 await self._ask()
             except OperatorError as error:  # the ledger's: it may be back at the next pulse
-                if self._seen.state is not before.state:
-                    self._seen = before  # what could not be written has not been noticed: the next pulse notices it
                 _log.warning("peer.not_noted", peer=self._client.server, problem=str(error))
             wait = contact.next_pulse(self._seen, self._rules.pulse / SECOND)
             await asyncio.sleep(max(0.05, wait - (time.monotonic() - began)))
@@ -102,30 +104,33 @@ class PeerTask:
             return
         self._offset = self._offsets.add(asked, pulse.now, self._now())
         before = self._seen
-        self._seen = contact.answered(before, paused=pulse.paused, now=self._now(), clock=time.monotonic())
         came = not contact.is_here(before.state)
+        self._seen = contact.answered(before, paused=pulse.paused, now=self._now(), clock=time.monotonic())
         try:
             news = await asyncio.to_thread(self._follower.follow, pulse)
             if came or time.monotonic() >= self._outages_at:
                 await asyncio.to_thread(self._follower.outages)
-                self._outages_at = time.monotonic() + _OUTAGES_EVERY
+                self._outages_at = time.monotonic() + (_OUTAGES_SOON if came else _OUTAGES_EVERY)
+            if came:
+                await asyncio.to_thread(self._came, before)
+            elif self._seen.state is not before.state or self._now() - self._noted > _NOTED_EVERY:
+                await asyncio.to_thread(self._note)
         except OperatorError as error:
-            if not isinstance(error, _NOT_IT):
+            if self._seen.state is not before.state or isinstance(error, _LINK):
+                self._seen = before  # what is not noted has not happened yet: it happens at the next pulse
+            if not isinstance(error, _LINK):
                 raise
-            self._seen = before
             await self._failed(error)
             return
         self._show(pulse)
         if came:
+            self._came_at = time.monotonic()
             _log.info("peer.came", peer=self._client.server, away_since=before.since)
-            await asyncio.to_thread(self._came, before)
             await asyncio.to_thread(self._learned)
-        elif self._seen.state is not before.state or self._now() - self._noted > _NOTED_EVERY:
-            await asyncio.to_thread(self._note)
         if news:
             await asyncio.to_thread(self._learned)
         if came or news:
-            self._changed(came)
+            self._changed(time.monotonic() - self._came_at < _FRESH)
 
     async def _failed(self, error: OperatorError) -> None:
         before = self._seen
@@ -137,14 +142,18 @@ class PeerTask:
             clock=time.monotonic(),
             away=self._rules.away / SECOND,
         )
-        self._show(None)
         if self._seen.state is not before.state:
             _log.warning("peer.gone", peer=self._client.server, state=self._seen.state.value, problem=str(error))
-            await asyncio.to_thread(self._went)
+            try:
+                await asyncio.to_thread(self._went)
+            except OperatorError:
+                self._seen = before  # noticed anew at the next failure
+                raise
+        self._show(None)
 
     def _came(self, before: Seen) -> None:
         """Note the end of an outage, if one had begun."""
-        with self._ledger.writing() as connection:
+        with self._events.writing() as connection:
             self._ledger.contacts.note(connection, self._contact())
             self._ledger.history.outage_ended(connection, self._client.server, Cause.SERVER, self._now())
             if before.state in (Reach.AWAY, Reach.REFUSED):
@@ -157,7 +166,7 @@ class PeerTask:
     def _went(self) -> None:
         """Note the beginning of an outage; that it goes on being away after a restart of ours is no other one."""
         seen = self._seen
-        with self._ledger.writing() as connection:
+        with self._events.writing() as connection:
             self._ledger.contacts.note(connection, self._contact())
             self._ledger.history.outage_began(
                 connection, self._client.server, Cause.SERVER, seen.since, f"{self._own} had no answer: {seen.detail}"

@@ -19,9 +19,6 @@ import structlog
 from backfill.fleet import note_rules
 from backfill.gate import Gate
 from backfill.link.answers import Answers, Observed
-from backfill.link.client import LinkClient
-from backfill.link.peer import LinkPeer
-from backfill.link.trust import Trust
 from backfill.site import about, build_site
 from backfill.storage import Storage
 from recorder_sync.alarms.channels import open_channels
@@ -30,6 +27,8 @@ from recorder_sync.app import App, now
 from recorder_sync.host.notify import Notifier, watchdog_interval
 from recorder_sync.host.priority import lower_process
 from recorder_sync.host.probing import Guard
+from recorder_sync.linking import clients, links, trust_of
+from recorder_sync.service.clocks import Clocks
 from recorder_sync.service.events import Events
 from recorder_sync.service.filler import Filler
 from recorder_sync.service.linking import LinkThread
@@ -40,9 +39,7 @@ from recorder_sync.service.presence import Presence
 from recorder_sync.service.watching import Watching
 from recorder_sync.version import __version__
 from schema.ledger import Ledger
-from schema.service import split_address
 from schema.settings import Settings, load
-from schema.spans import SECOND
 
 _log = structlog.get_logger()
 _PATIENCE = 5.0
@@ -61,9 +58,9 @@ class Service:
         self._live = Live()
         self._gate = Gate(settings.fill.bandwidth)
         self._stop = asyncio.Event()
-        self._trust = Trust(settings.link.folder, self._own)
-        self._clients = [self._client(peer.name, peer.address) for peer in settings.peers]
-        self._app = App(settings, ledger, build_site(settings, ledger), self._links())
+        self._trust = trust_of(settings)
+        self._clients = clients(settings, self._trust)
+        self._app = App(settings, ledger, build_site(settings, ledger), links(settings, self._clients, self._storage))
         self._presence = Presence(ledger, self._app.site.local, self._live, self._gate, now)
         self._ready = asyncio.Event()
         self.monitor_port = 0
@@ -101,9 +98,11 @@ class Service:
 
         monitor = Monitor(self._current, self._own, self._live, healthy=lambda: self._presence.problem, now=now)
         async with self._linked(), self._monitored(monitor):
+            clocks = Clocks(self._current, self._own, self._live)
             tasks = [
                 filler.run(),
                 dispatcher.run(),
+                clocks.run(),
                 self._presence.run(lambda: changed(True)),
                 self._tick(notifier),
                 self._guarded(),
@@ -174,18 +173,6 @@ class Service:
             for name in site.local:
                 for storage in site.of(name):
                     self._ledger.mirror.note_about(connection, storage.id, about(storage))
-
-    def _client(self, server: str, address: str) -> LinkClient:
-        encrypted = self._settings.link.encryption == "tls"
-        return LinkClient(
-            server,
-            split_address(address),
-            context=(lambda: self._trust.client_context(server)) if encrypted else (lambda: None),
-            timeout=self._settings.link.timeout / SECOND,
-        )
-
-    def _links(self) -> dict[str, LinkPeer]:
-        return {client.server: LinkPeer(client, self._storage, self._settings.fill.chunk) for client in self._clients}
 
     @contextlib.asynccontextmanager
     async def _linked(self) -> AsyncIterator[None]:

@@ -112,8 +112,10 @@ class Watching:
         if storage.title in self._away:
             return
         _log.warning("storage.away", storage=storage.title, problem=str(error))
-        since = self._now()
-        alarm = kinds.storage_away(server=self._own, storage=storage.name, since=since, at=since, reason=str(error))
+        app, now = self._app(), self._now()
+        with app.ledger.reading() as connection:
+            since = app.ledger.history.storages_away(connection, self._own).get(storage.id, now)
+        alarm = kinds.storage_away(server=self._own, storage=storage.name, since=since, at=now, reason=str(error))
         self._events.tell(alarm)
         self._away[storage.title] = since
         self._live.change(absent=frozenset(self._away))
@@ -139,6 +141,9 @@ class Watching:
         app = self._app()
         with app.ledger.reading() as connection:
             known = app.ledger.history.outages(connection, None, self._now())
+            away = app.ledger.history.storages_away(connection, self._own)
+        self._away = {one.title: away[one.id] for one in self._storages() if one.id in away}
+        self._live.change(absent=frozenset(self._away))
         mine = [one for one in known if one.server == self._own and not one.over]
         recorder = next((one.span.start for one in mine if one.cause is Cause.RECORDER), None)
         cameras = {one.camera: one.span.start for one in mine if one.cause is Cause.CAMERA and one.camera}
@@ -195,7 +200,7 @@ class Watching:
         """Write what began and what ended."""
         now, history = self._now(), app.ledger.history
         recording = sorted(name for name, one in self._live.now().peers.items() if one.cameras)
-        with app.ledger.writing() as connection:
+        with self._events.writing() as connection:
             if before.recorder is None and found.recorder is not None:
                 said = f"no camera of {self._own} brought a new recording"
                 history.outage_began(connection, self._own, Cause.RECORDER, found.recorder, said)

@@ -104,7 +104,10 @@ class History:
         return server, row.storage_id, camera, row.cause, row.start_us, row.end_us, row.evidence
 
     def outage_told(self, connection: Connection, outage: Outage) -> None:
-        """Take in an outage that a peer recorded, or how one of them ended."""
+        """Take in an outage that a peer recorded, or how one of them ended.
+
+        What is over here is never opened again: what a peer tells may be what it once heard from us.
+        """
         server_id = self._names.server_id(connection, outage.server)
         camera_id = None if outage.camera is None else self._names.camera_id(connection, outage.camera)
         known = connection.execute(
@@ -129,6 +132,8 @@ class History:
         }
         if known is None:
             connection.execute(outages.insert().values(values))
+        elif end is None:
+            return
         else:
             connection.execute(update(outages).where(outages.c.id == known).values(values))
 
@@ -151,6 +156,18 @@ class History:
             for row in connection.execute(query)
             if row.checksum == row_checksum(self._outage_says(connection, row))
         ]
+
+    def storages_away(self, connection: Connection, server: str) -> dict[int, int]:
+        """Return the storages of `server` that are away, by id, and since when."""
+        query = select(outages).where(
+            outages.c.cause == Cause.STORAGE.value, outages.c.storage_id.is_not(None), outages.c.end_us.is_(None)
+        )
+        return {
+            row.storage_id: row.start_us
+            for row in connection.execute(query)
+            if self._names.server(connection, row.server_id) == server
+            and row.checksum == row_checksum(self._outage_says(connection, row))
+        }
 
     def fill_began(self, connection: Connection, server: str, at: int) -> int:
         """Record that a fill into `server` started; returns its id."""

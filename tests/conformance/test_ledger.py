@@ -22,7 +22,7 @@ from schema.ledger.coverage import BUCKET
 from schema.ledger.manifests import FileManifest, digest_of
 from schema.ledger.segments import FolderChange, Landing
 from schema.spans import SECOND, Run, Span, runs
-from schema.values import Cause, FillResult, Kind, Refusal, Refused, Segment, State, Task
+from schema.values import Cause, FillResult, Kind, Outage, Refusal, Refused, Segment, State, Task
 
 T0 = 1_795_348_800 * SECOND
 JOINT = SECOND
@@ -669,3 +669,24 @@ def test_a_damaged_row_of_history_is_left_out_and_counted(ledger: Ledger, change
 def test_a_storage_is_called_what_two_long_names_make_of_it(ledger: Ledger) -> None:
     name = f"{'s' * 63} from {'a' * 63}/{'b' * 63}"
     assert ledger.storage_id("a", name) == ledger.storage_id("a", name)
+
+
+def test_what_a_peer_once_heard_of_an_outage_does_not_open_it_again(ledger: Ledger) -> None:
+    with ledger.writing() as connection:
+        ledger.history.outage_began(connection, "b", Cause.SERVER, 10, "no answer")
+        ledger.history.outage_ended(connection, "b", Cause.SERVER, 20)
+        echo = Outage(server="b", camera=None, span=Span(10, 99), cause=Cause.SERVER, evidence="no answer", over=False)
+        ledger.history.outage_told(connection, echo)
+        ledger.history.outage_told(connection, msgspec.structs.replace(echo, span=Span(40, 99)))
+    with ledger.reading() as connection:
+        found = ledger.history.outages(connection, None, 100)
+    assert [(one.span, one.over) for one in found] == [(Span(10, 20), True), (Span(40, 100), False)]
+
+
+def test_which_storages_are_away_is_known_with_since_when(ledger: Ledger, storage: int) -> None:
+    with ledger.writing() as connection:
+        ledger.history.outage_began(connection, "a", Cause.STORAGE, 10, "unplugged", storage_id=storage)
+        ledger.history.outage_began(connection, "a", Cause.RECORDER, 12, "silent")
+    with ledger.reading() as connection:
+        assert ledger.history.storages_away(connection, "a") == {storage: 10}
+        assert ledger.history.storages_away(connection, "b") == {}

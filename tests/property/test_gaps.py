@@ -223,3 +223,14 @@ def test_a_window_that_ends_before_it_starts_has_no_gaps() -> None:
     assert (
         find("a", "front", Coverage(), {"b": Coverage(own=[Span(0, 50)])}, Rules(window=Span(9, 5), threshold=0)) == []
     )
+
+
+def test_what_a_fill_left_of_a_hole_is_fetched_however_short() -> None:
+    """The end of an outage settles in pieces; the last one may be shorter than what counts as a gap by itself."""
+    peer = Coverage(own=[Span(0, 100)])
+    rules = Rules(window=Span(0, 100), threshold=5)
+    rest = Coverage(own=[Span(0, 20), Span(40, 100)], filled={"b": [Span(19, 37)]})
+    assert [gap.state for gap in find("a", "front", rest, {"b": peer}, rules)] == [GapState.FILLED]
+    assert hoped(rest, {"b": peer}, rules) == [Span(37, 40)]
+    joint = Coverage(own=[Span(0, 37), Span(40, 100)])
+    assert hoped(joint, {"b": peer}, rules) == []

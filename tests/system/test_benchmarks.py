@@ -17,8 +17,10 @@ import pytest
 
 from benchmarks import data, measure, peers
 from benchmarks.document import Case, Document, Figure, Row
+from benchmarks.link import lines
+from benchmarks.link.peers import EVERYBODY, IN_NAMESPACES, PLAIN, RSYNC_DAEMON
 from benchmarks.pair import Pair
-from benchmarks.suite import PARTS
+from benchmarks.suite import DEFAULT, PARTS
 from benchmarks.targets import judge
 
 CHECKOUT = Path(__file__).parents[2]
@@ -41,7 +43,7 @@ def document(folder: Path, *arguments: str, path: str | None = None) -> Document
         env=environment,
         check=True,
         capture_output=True,
-        timeout=180,
+        timeout=300,
     )
     assert list(work.iterdir()) == [], "the recordings are still there"
     return msgspec.json.decode(file.read_bytes(), type=Document)
@@ -60,20 +62,26 @@ def test_a_quick_run_measures_every_part(quick: Document) -> None:
     assert {case.name for case in quick.cases} == {"large", "small", "hour", "hour-tenth", "resume"} | cold
     assert cold or any(sentence.startswith("hour-cold") for sentence in quick.absent)
     assert {"first scan", "rescan", "intake", "planning", "planning, tenth"} <= {one.name for one in quick.figures}
-    assert set(PARTS) == {"large", "small", "hour", "resume", "scan", "ledger"}
+    assert set(DEFAULT) == {"large", "small", "hour", "resume", "scan", "ledger"}
+    assert set(PARTS) - set(DEFAULT) == {"link"}
 
 
 @pytest.mark.slow
 def test_every_fill_of_ours_is_what_its_source_is(quick: Document) -> None:
     ours = [row for case in quick.cases for row in case.rows if row.who.startswith(peers.OURS)]
-    assert len(ours) == len(quick.cases) + sum(case.name in ("large", "hour", "hour-cold") for case in quick.cases)
+    assert len(ours) == len(quick.cases) + sum(case.name in ("large", "hour") for case in quick.cases)
     assert quick.verified
     assert all(row.complete for row in ours)
 
 
 @pytest.mark.slow
 def test_everyone_is_measured_or_said_to_be_absent(quick: Document) -> None:
-    for case, wanted in (("large", peers.COPY), ("hour", peers.SEARCH), ("resume", peers.RESUME)):
+    for case, wanted in (
+        ("large", peers.COPY),
+        ("small", peers.COPY_MANY),
+        ("hour", peers.SEARCH),
+        ("resume", peers.RESUME),
+    ):
         rows = {row.who for found in quick.cases if found.name == case for row in found.rows}
         for peer in wanted:
             assert peer.who in rows or any(sentence.startswith(peer.who) for sentence in quick.absent)
@@ -94,6 +102,27 @@ def test_the_document_names_neither_this_machine_nor_its_folders(quick: Document
     assert quick.machine.cores >= 1
     assert str(CHECKOUT) not in text
     assert "recorder-sync-benchmarks-" not in text
+
+
+@pytest.mark.slow
+def test_a_quick_run_of_the_link_measures_everyone_and_proves_our_fills(tmp_path: Path) -> None:
+    found = document(tmp_path, "--only", "link")
+    apart = not lines.unable()
+    names = {"link-large", "link-small"} | ({"link-large-apart", "link-small-apart"} if apart else set())
+    assert {case.name for case in found.cases} == names
+    assert apart or any("between namespaces" in sentence for sentence in found.absent)
+    for case in found.cases:
+        wanted = IN_NAMESPACES if case.name.endswith("apart") else EVERYBODY
+        rows = {row.who: row for row in case.rows}
+        for peer in wanted:
+            assert peer.who in rows or any(sentence.startswith(peer.who) for sentence in found.absent)
+        assert rows[peers.OURS].complete
+        assert rows[PLAIN].complete
+        assert all(row.cpu > 0 for row in case.rows if row.who.startswith(peers.OURS))
+    slow = {"line used", "line used, bare", "fill.bandwidth", "link.bandwidth"} if apart else set()
+    assert {"back", "idle cpu", "idle memory"} | slow <= {one.name for one in found.figures}
+    assert any(sentence.startswith("Syncthing") for sentence in found.absent)
+    assert found.verified
 
 
 def test_tools_that_are_not_installed_are_named(tmp_path: Path) -> None:
@@ -205,3 +234,14 @@ def test_planning_is_judged_by_itself_and_against_a_tenth() -> None:
     measured = {"planning": 0.09, "planning, tenth": 0.04}
     figures = [Figure(name=name, value=value, unit="s", title="") for name, value in measured.items()]
     assert [target.met for target in judge([], figures)] == [True, False]
+
+
+def test_the_link_is_judged_by_its_own_rows() -> None:
+    found = judge([case("link-large", row(peers.OURS, 2, 2), row(PLAIN, 1, 2), row(RSYNC_DAEMON, 1.9, 2))], [])
+    assert [(target.measured, target.met) for target in found] == [("0.95 x", False), ("1.90 x", True)]
+
+
+def test_a_limit_that_is_exceeded_misses_its_target_as_well_as_one_not_reached() -> None:
+    for value, met in ((0.94, False), (0.96, True), (1.04, True), (1.06, False)):
+        found = judge([], [Figure(name="link.bandwidth", value=value, unit="", title="")])
+        assert [target.met for target in found] == [met], value

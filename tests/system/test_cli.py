@@ -354,7 +354,7 @@ def test_what_the_reserve_refuses_comes_with_figures_and_advice(cli: Cli, two: P
     config.write_text(config.read_text().replace('reserve = "1 MB"', 'reserve = "900 TB"'))
     [refused, *_] = decoded(cli("fill", "--json"), documents.FillsDocument).fills[0].refusals
     assert refused.size > 0
-    assert re.search(r"/a/recordings: [\d.]+ [MGT]B free, 900\.0 TB in reserve, [\d.]+ kB needed", refused.reason)
+    assert re.search(r"/recordings/staging: [\d.]+ [MGT]B free, 900\.0 TB in reserve, [\d.]+ kB needed", refused.reason)
     said = " ".join(cli("gaps").stdout.split())
     assert "lower fill.reserve" in said
 

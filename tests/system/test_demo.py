@@ -70,7 +70,12 @@ def test_an_unknown_layout_and_a_used_folder_are_refused(cli: Cli, tmp_path: Pat
 
 def test_ctrl_c_in_the_demo_says_what_is_left(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "recorder_sync", "demo"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "recorder_sync", "demo"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts something in the background lets it ignore Ctrl-C, and so everything that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     process.stderr.readline()  # it has begun to tell its story
