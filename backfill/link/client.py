@@ -246,6 +246,8 @@ class LinkClient:
                         return read(kind, answer, self.server)
                     self._refusal(response, answer)
             except PeerUnreachable:
+                if self._closed.is_set():
+                    raise Interrupted from None
                 if attempt + 1 == tries:
                     raise
                 self.pause(attempt)

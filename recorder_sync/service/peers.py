@@ -91,8 +91,6 @@ class PeerTask:
             try:
                 await self._ask()
             except OperatorError as error:  # the ledger's: it may be back at the next pulse
-                if self._seen.state is not before.state:
-                    self._seen = before  # what could not be written has not been noticed: the next pulse notices it
                 _log.warning("peer.not_noted", peer=self._client.server, problem=str(error))
             except Exception as error:  # noqa: BLE001  a defect that one peer brings out must not stop the others
                 _log.exception("peer.unexpected", peer=self._client.server)
@@ -129,7 +127,8 @@ class PeerTask:
             elif self._seen.state is not before.state or self._now() - self._noted > _NOTED_EVERY:
                 await asyncio.to_thread(self._note)
         except OperatorError as error:
-            self._seen = before  # what is not noted has not happened yet: it happens at the next pulse
+            if self._seen.state is not before.state or isinstance(error, _LINK):
+                self._seen = before  # what is not noted has not happened yet: it happens at the next pulse
             if not isinstance(error, _LINK):
                 raise
             await self._failed(error)

@@ -62,7 +62,7 @@ def test_whoever_asks_when_a_client_is_closed_ends_at_once(where: Callable[[], A
 
         def ask() -> None:
             try:
-                client.hello()
+                client.manifest("main", "x.mp4", 1, 1)
             except OperatorError as error:
                 ended.append(error)
 
