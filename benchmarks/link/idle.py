@@ -60,15 +60,15 @@ def _landed(folder: Path) -> bool:
 
 
 def idle(folder: Path, segments: int, seconds: float) -> Idle:
-    """Run a service whose ledger holds so many segments beside a peer with few; returns what it costs."""
+    """Run two services whose recorders have both recorded so many segments; returns what one of them costs."""
     pair = LinkedPair(
         folder / "pair", Shape(cameras=1, hours=3, per_hour=2, size=2048, lost_per_hour=1, lost_size=2048)
     )
     pair.make()
-    os.makedirs(pair.lost[1], exist_ok=True)
     config = pair.configured(DESTINATION)
-    command = worker("fake", str(config), str(segments), str(HOUR // 60))
-    told = measure.run(command, written=folder, syncs=True, works=True).told
+    for one in (pair.configured(SOURCE), config):
+        command = worker("fake", str(one), str(segments), str(HOUR // 60))
+        told = measure.run(command, written=folder, syncs=True, works=True).told
     with pair.service(), running(measure.product("run", "--config", str(config)), LOOPBACK, pair.other_port) as (pid,):
         time.sleep(min(_SETTLES, seconds))
         before, began = measure.cpu_seconds(pid), time.monotonic()

@@ -20,6 +20,7 @@ from backfill.survey import Survey
 from backfill.timing import Timing, sort_out
 from recorder_sync.alarms import kinds
 from recorder_sync.app import App
+from recorder_sync.host.memory import give_back
 from recorder_sync.service import contact
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
@@ -98,6 +99,7 @@ class Filler:
             self._due = looked + self._settings.service.reconcile / SECOND
             try:
                 await self._look()
+                await asyncio.to_thread(give_back)
             except AlreadyRunning as error:
                 self._live.change(waiting=str(error))
                 self._due = time.monotonic() + _TROUBLED

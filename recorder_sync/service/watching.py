@@ -16,6 +16,7 @@ from backfill.storage import Storage
 from backfill.watch import Watch
 from recorder_sync.alarms import kinds
 from recorder_sync.app import App, Scanned
+from recorder_sync.host.memory import give_back
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence
@@ -63,6 +64,8 @@ class Watching:
         self._silence = Silence()
         self._low: set[str] = set()
         self._scanning = asyncio.Lock()
+        self._ends: dict[int, tuple[tuple[str, int], dict[str, int]]] = {}
+        """By storage: where its cameras' newest recordings end, and the state of its coverage that this was read at."""
 
     async def watch(self) -> None:
         """Follow the storages until cancelled."""
@@ -81,6 +84,8 @@ class Watching:
         try:
             async with self._scanning:
                 scanned = await asyncio.to_thread(self._scan, storage, options)
+            if folders is None:
+                await asyncio.to_thread(give_back)
         except OperatorError as error:  # the ledger's: the next scan sees what this one missed
             _log.warning("scan.failed", storage=storage.title, problem=str(error))
             return folders or frozenset()
@@ -191,11 +196,22 @@ class Watching:
         for storage in self._storages():
             traits = storage.layout.traits
             segment = max(segment, traits.segment)
-            window = Span(self._now() - REMEMBERED, self._now() + MINUTE)
-            for camera, held in app.ledger.held(storage.id, traits.joint, window).items():
-                if held.own:
-                    newest[camera] = max(newest.get(camera, 0), held.own[-1].end)
+            for camera, end in self._ends_in(app, storage).items():
+                newest[camera] = max(newest.get(camera, 0), end)
         return newest, segment
+
+    def _ends_in(self, app: App, storage: Storage) -> dict[str, int]:
+        """Return the end of each camera's newest own recording on a storage, read again only when something is new."""
+        with app.ledger.reading() as connection:
+            state = app.ledger.mirror.state(connection, storage.id, storage.name)
+        at = state.epoch, state.seq
+        known = self._ends.get(storage.id)
+        if known is None or known[0] != at:
+            window = Span(self._now() - REMEMBERED, self._now() + MINUTE)
+            held = app.ledger.held(storage.id, storage.layout.traits.joint, window)
+            known = at, {camera: one.own[-1].end for camera, one in held.items() if one.own}
+            self._ends[storage.id] = known
+        return known[1]
 
     def _tell(self, app: App, before: Silence, found: Silence, elsewhere: dict[str, int]) -> None:
         """Write what began and what ended."""
