@@ -7,7 +7,7 @@ said, and starts again when the peer's ledger did. Two services that share one l
 from collections.abc import Callable
 
 from backfill.link.client import LinkClient
-from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted
+from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted, UnknownName
 from schema.ledger import Ledger
 from schema.spans import SECOND, Span
 from schema.values import Cause, Outage
@@ -47,7 +47,11 @@ class Follower:
         writing = {one.camera: one.open_since for one in pulse.cameras if one.open_since is not None}
         for state in pulse.storages:
             if state.name in self._storages:
-                news = self._copy(state.name, state.epoch, state.seq)
+                try:
+                    news = self._copy(state.name, state.epoch, state.seq)
+                except UnknownName:
+                    self._boot = ""  # renamed or removed between two answers: the next pulse begins with a hello
+                    continue
                 changed |= news
                 self._note_current(state, writing, news=news)
         return changed
@@ -86,7 +90,11 @@ class Follower:
                 self._storages[one.name] = ident
                 if not self._shared:
                     self._ledger.mirror.note_about(connection, ident, one)
-            return any(known.get(self._storages[one.name]) != one for one in hello.storages)
+            changed = any(known.get(self._storages[one.name]) != one for one in hello.storages)
+            if not self._shared:
+                told = self._storages.values()
+                changed |= self._ledger.mirror.forget_others(connection, hello.server, list(told))
+            return changed
 
     def _copy(self, storage: str, epoch: str, seq: int) -> bool:
         ident = self._storages[storage]
