@@ -20,9 +20,16 @@ PROTOCOL = 1
 MESSAGE_LIMIT = 8 * 2**20
 """Bytes of the longest message that is read."""
 
+PAGE_BYTES = MESSAGE_LIMIT // 2
+"""Where a page ends, whatever its count: what is added last must still fit."""
+
 BUCKETS_AT_ONCE = 2000
 SEGMENTS_AT_ONCE = 5000
 FILES_AT_ONCE = 65_536
+CHUNKS_AT_ONCE = 100_000
+"""Digests of chunks in one manifest; with more of them, none are told."""
+WINDOWS_AT_ONCE = 5000
+CAMERAS_AT_ONCE = 1000
 OUTAGES_AT_ONCE = 1000
 
 _MAX = 2**63 - 1

@@ -19,6 +19,7 @@ from schema.ledger import Ledger
 from schema.spans import DAY, Span
 from schema.values import Kind, ManifestFile, Mark, Segment, State
 from schema.wire import (
+    CHUNKS_AT_ONCE,
     OUTAGES_AT_ONCE,
     PROTOCOL,
     SEGMENTS_AT_ONCE,
@@ -170,9 +171,9 @@ class Answers:
         if (segment.size, segment.mtime_ns) != (size, mtime_ns):
             raise SourceChanged(path, self._server)
         found = FolderPeer(self._server, self._site(), self._ledger).manifest(segment)
-        return ManifestMessage(
-            folder=found.kind is Kind.FOLDER, mtime_ns=found.mtime_ns, files=[_file(file) for file in found.files]
-        )
+        chunks = sum(len(file.digest.chunks) for file in found.files if file.digest is not None)
+        files = [_file(file, chunks=chunks <= CHUNKS_AT_ONCE) for file in found.files]
+        return ManifestMessage(folder=found.kind is Kind.FOLDER, mtime_ns=found.mtime_ns, files=files)
 
     def open(self, storage: str, path: str, name: str, size: int, mtime_ns: int) -> int:
         """Return a descriptor of one file of a segment, which must have this size and time.
@@ -249,7 +250,7 @@ def _mode(segment: Segment, root: str) -> int | None:
     return info.st_mode & 0o777 if same else None
 
 
-def _file(file: ManifestFile) -> FileMessage:
+def _file(file: ManifestFile, *, chunks: bool) -> FileMessage:
     known = file.digest
     return FileMessage(
         name=file.name,
@@ -257,6 +258,6 @@ def _file(file: ManifestFile) -> FileMessage:
         mtime_ns=file.mtime_ns,
         mode=file.mode,
         digest=None if known is None else known.digest.hex(),
-        chunk_size=0 if known is None else known.chunk_size,
-        chunks=[] if known is None else [chunk.hex() for chunk in known.chunks],
+        chunk_size=known.chunk_size if known is not None and chunks else 0,
+        chunks=[chunk.hex() for chunk in known.chunks] if known is not None and chunks else [],
     )

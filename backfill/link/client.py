@@ -28,10 +28,13 @@ from schema.errors import (
     SourceDamaged,
     SourceGone,
     SourceUnreadable,
+    UnknownName,
 )
 from schema.spans import Span
 from schema.wire import (
+    CAMERAS_AT_ONCE,
     MESSAGE_LIMIT,
+    WINDOWS_AT_ONCE,
     CoveragePage,
     Hello,
     ManifestMessage,
@@ -190,8 +193,14 @@ class LinkClient:
         return self._ask(Outages, "outages", {}, tries=1)
 
     def segments(self, storage: str, wanted: Mapping[str, Sequence[Span]]) -> Iterator[SegmentMessage]:
-        """Ask for the segments of cameras around spans. Raises the errors of a link."""
-        windows = {camera: [(span.start, span.end) for span in spans] for camera, spans in wanted.items()}
+        """Ask for the segments of cameras around spans, in questions of a bearable size.
+
+        What reaches into windows of two questions is told twice. Raises UnknownName and the errors of a link.
+        """
+        for windows in questions(wanted):
+            yield from self._pages(storage, windows)
+
+    def _pages(self, storage: str, windows: dict[str, list[tuple[int, int]]]) -> Iterator[SegmentMessage]:
         asked = SegmentsAsked(storage=storage, wanted=windows)
         for _ in range(_PAGES_AT_MOST):
             page = self._ask(SegmentsPage, "segments", {}, body=written(asked))
@@ -291,6 +300,8 @@ class LinkClient:
             raise kind("the segment", self.server)
         if kind is not None:
             raise kind("the segment", self.server, problem.detail)
+        if problem.error == UnknownName.__name__:
+            raise UnknownName("storage", "the one asked for", problem.detail)
         if problem.error == PeerRefused.__name__:
             raise PeerRefused(self.server, problem.detail)
         raise PeerInvalid(self.server, f"{problem.error}: {problem.detail}")
@@ -319,6 +330,21 @@ class LinkClient:
         except OSError as error:
             self.drop()
             raise PeerUnreachable(self.server, error.strerror or str(error)) from None
+
+
+def questions(wanted: Mapping[str, Sequence[Span]]) -> Iterator[dict[str, list[tuple[int, int]]]]:
+    """Yield what is `wanted` in parts that are not too long for one question."""
+    part: dict[str, list[tuple[int, int]]] = {}
+    number = 0
+    for camera, spans in wanted.items():
+        for span in spans:
+            if number == WINDOWS_AT_ONCE or (camera not in part and len(part) == CAMERAS_AT_ONCE):
+                yield part
+                part, number = {}, 0
+            part.setdefault(camera, []).append((span.start, span.end))
+            number += 1
+    if part:
+        yield part
 
 
 def _shut(sock: socket.socket) -> None:

@@ -7,7 +7,7 @@ said, and starts again when the peer's ledger did. Two services that share one l
 from collections.abc import Callable, Mapping
 
 from backfill.link.client import LinkClient
-from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted
+from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted, UnknownName
 from schema.ledger import Ledger
 from schema.spans import SECOND, Span
 from schema.values import Cause, Outage
@@ -51,7 +51,11 @@ class Follower:
         writing = {one.camera: one.open_since for one in pulse.cameras if one.open_since is not None}
         for state in pulse.storages:
             if state.name in self._storages:
-                news = self._copy(state.name, state.epoch, state.seq)
+                try:
+                    news = self._copy(state.name, state.epoch, state.seq)
+                except UnknownName:
+                    self._boot = ""  # renamed or removed between two answers: the next pulse begins with a hello
+                    continue
                 changed |= news
                 self._note_current(state, writing, news=news)
         return changed
@@ -92,10 +96,13 @@ class Follower:
                 self._storages[one.name] = ident
                 if not self._shared:
                     self._ledger.mirror.note_about(connection, ident, one)
+            gone = False
+            if not self._shared:
+                gone = self._ledger.mirror.forget_others(connection, hello.server, list(self._storages.values()))
         # In a shared ledger the peer has written itself what it says; whoever built its site before that lacks it.
         before = self._heard if self._shared else {one.name: one for one in known.values()}
         self._heard = {one.name: one for one in hello.storages}
-        return any(before.get(one.name) != one for one in hello.storages)
+        return gone or any(before.get(one.name) != one for one in hello.storages)
 
     def _copy(self, storage: str, epoch: str, seq: int) -> bool:
         ident = self._storages[storage]

@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from backfill.link.client import TRIES, Answer, Asked, LinkClient
 from backfill.storage import Storage
 from schema.digests import DIGEST_BYTES, hasher
-from schema.errors import PeerInvalid, PeerUnreachable, SourceChanged, SourceDamaged, SourceGone, SourceUnreadable
+from schema.errors import (
+    PeerInvalid,
+    PeerUnreachable,
+    SourceChanged,
+    SourceDamaged,
+    SourceGone,
+    SourceUnreadable,
+    UnknownName,
+)
 from schema.spans import Span
 from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment
 from schema.wire import FileMessage, SegmentMessage
@@ -42,13 +50,18 @@ class LinkPeer:
 
     def segments(self, storage: Storage, wanted: Mapping[str, Sequence[Span]]) -> dict[str, list[Segment]]:
         """Return what the peer has of the cameras around the spans; what was not asked for is not taken."""
-        found: dict[str, list[Segment]] = {camera: [] for camera in wanted}
-        for told in self._client.segments(storage.name, wanted):
-            if told.camera in found and told.start < told.end:
-                found[told.camera].append(_segment(told, storage.id))
-                if told.mode is not None and not told.folder:
-                    self._remember((storage.id, told.path), told.mode)
-        return found
+        found: dict[str, dict[str, Segment]] = {camera: {} for camera in wanted}
+        try:
+            for told in self._client.segments(storage.name, wanted):
+                if told.camera in found and told.start < told.end:
+                    found[told.camera].setdefault(told.path, _segment(told, storage.id))
+                    if told.mode is not None and not told.folder:
+                        self._remember((storage.id, told.path), told.mode)
+        except UnknownName:
+            return {}  # it was renamed or removed there; the next pulse tells of it
+        return {
+            camera: sorted(paths.values(), key=lambda one: (one.start, one.path)) for camera, paths in found.items()
+        }
 
     def _remember(self, segment: tuple[int, str], mode: int) -> None:
         with self._lock:
@@ -194,6 +207,8 @@ def _of(path: str) -> Iterator[None]:
         if error.details[0] == "the segment":
             raise type(error)(path, *error.details[1:]) from None
         raise
+    except UnknownName:
+        raise SourceGone(path, "the peer, which has no such storage any more") from None
 
 
 def _segment(told: SegmentMessage, storage_id: int) -> Segment:

@@ -134,6 +134,8 @@ class LinkServer:
             return await handler(request)
         except OperatorError as error:
             return _refused(error)
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(UsageInvalid(request.path, f"a question of more than {_ASKED_LIMIT:,} bytes"))
         except (ValueError, KeyError) as error:
             return _refused(UsageInvalid(request.path, error))
         finally:

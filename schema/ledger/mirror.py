@@ -5,16 +5,25 @@ mirrored storage has buckets and no segments, so that nothing of it can be compu
 copy start again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import Connection, delete, or_, select, tuple_, update
 
 from schema.digests import row_checksum
 from schema.ledger.coverage import Body, CoverageBook, encode_body
 from schema.ledger.names import Names, insert_for, lock_storage
 from schema.tables import coverage, servers, storages
-from schema.wire import BUCKETS_AT_ONCE, Bucket, CoveragePage, StorageAbout, StorageState, kept_about, written
+from schema.wire import (
+    BUCKETS_AT_ONCE,
+    PAGE_BYTES,
+    Bucket,
+    CoveragePage,
+    StorageAbout,
+    StorageState,
+    kept_about,
+    written,
+)
 
 
 class MirrorBook:
@@ -49,14 +58,28 @@ class MirrorBook:
             .order_by(coverage.c.seq, coverage.c.camera_id, coverage.c.bucket)
             .limit(limit + 1)
         ).all()
-        found = [tuple(row) for row in rows[:limit]]
+        found = [(int(seq), int(camera_id), int(bucket)) for seq, camera_id, bucket in rows[:limit]]
         bodies = self._book.bodies(connection, storage_id, joint, [(camera, bucket) for _, camera, bucket in found])
+        told: list[Bucket] = []
+        size, end = 0, found[-1] if found else after
+        last = end
+        for seq, camera_id, bucket in found:
+            if (camera_id, bucket) not in bodies:
+                continue  # what is copied from a peer itself, and damaged
+            one = self._told(connection, camera_id, bucket, bodies[camera_id, bucket])
+            size += len(written(one))
+            if told and size > PAGE_BYTES:
+                break
+            told.append(one)
+            last = seq, camera_id, bucket
+        else:
+            last = end
         return CoveragePage(
             epoch=epoch,
-            cursor=".".join(map(str, found[-1])) if found else cursor,
-            more=len(rows) > limit,
+            cursor=".".join(map(str, last)) if found else cursor,
+            more=len(rows) > limit or last != end,
             longest=longest,
-            buckets=[self._told(connection, camera_id, bucket, body) for (camera_id, bucket), body in bodies.items()],
+            buckets=told,
         )
 
     def _told(self, connection: Connection, camera_id: int, bucket: int, body: Body) -> Bucket:
@@ -133,6 +156,26 @@ class MirrorBook:
         """Keep how the names of a storage are read."""
         text = written(about).decode()
         connection.execute(update(storages).where(storages.c.id == storage_id).values(about=text))
+
+    def forget_others(self, connection: Connection, server: str, told: Collection[int]) -> bool:
+        """Forget what was copied of a server's storages that are not among the `told`; tells whether there were any.
+
+        It renamed or removed them: what a copy says of them, nobody keeps up.
+        """
+        gone = connection.execute(
+            select(storages.c.id).where(
+                storages.c.server_id == self._names.server_id(connection, server),
+                storages.c.id.not_in(told),
+                or_(storages.c.mirror, storages.c.about != ""),
+            )
+        ).scalars()
+        idents = list(gone)
+        for ident in idents:
+            lock_storage(connection, ident)
+            connection.execute(delete(coverage).where(coverage.c.storage_id == ident))
+            nothing = {"mirror": False, "about": "", "epoch": "", "cursor": "", "open_since": "", "longest_us": 0}
+            connection.execute(update(storages).where(storages.c.id == ident).values(nothing))
+        return bool(idents)
 
     def about(self, connection: Connection, server: str) -> Sequence[tuple[int, StorageAbout]]:
         """Return the known storages of a server with how their names are read, by id; damaged notes are left out."""

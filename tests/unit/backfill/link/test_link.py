@@ -142,3 +142,78 @@ def test_a_copy_that_is_old_says_so(tmp_path: Path) -> None:
         pair.a.now += 2 * HOUR
         pair.a.scan()
         assert pair.a.survey().read.notes == ("what is known of b/main is 2 h old: nothing newer counts as missing",)
+
+
+def test_pages_of_coverage_end_before_they_are_too_long(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from schema.wire import written
+
+    for camera in ("back", "side", "yard"):
+        make.record(pair.b.root("b"), camera, [hour * 3600 + at for hour in range(0, 40, 4) for at in (0, 60, 120)])
+    pair.b.scan()
+    whole = len(written(pair.client.coverage("main", "")))
+    monkeypatch.setattr("schema.ledger.mirror.PAGE_BYTES", 700)
+    pages, cursor = [], ""
+    while not pages or pages[-1].more:
+        pages.append(pair.client.coverage("main", cursor))
+        cursor = pages[-1].cursor
+    assert max(len(written(page)) for page in pages) < 1000 < whole
+    pair.follow()
+    joint = pair.b.site.storages[0].layout.traits.joint
+    ours = pair.a.ledger.held(pair.a.site.remote[0].id, joint)
+    assert ours == pair.b.ledger.held(pair.b.site.storages[0].id, joint)
+    assert set(ours) == {"back", "front", "side", "yard"}
+
+
+def test_a_question_of_many_windows_is_asked_in_parts(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill.link.client.WINDOWS_AT_ONCE", 7)
+    pair.follow()
+    wanted = {"front": [Span(at, at + 1) for at in range(make.T0, make.T0 + 200_000_000, 3_000_000)], "nobody": []}
+    found = pair.peer().segments(pair.a.site.remote[0], wanted)
+    assert len(found["front"]) == len({one.path for one in found["front"]}) == 13
+    assert found["front"] == sorted(found["front"], key=lambda one: one.start)
+
+
+def test_a_question_that_is_too_long_is_refused_by_name(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from schema.errors import PeerInvalid
+
+    monkeypatch.setattr("backfill.link.client.WINDOWS_AT_ONCE", 10**9)
+    wanted = {"front": [Span(make.T0 + at, make.T0 + at + 1) for at in range(200_000)]}
+    with pytest.raises(PeerInvalid, match="a question of more than"):
+        list(pair.client.segments("main", wanted))
+
+
+def rename(pair: Pair, tmp_path: Path) -> None:
+    """Let `b` call its storage otherwise."""
+    from backfill.site import build_site
+    from schema.settings import parse
+
+    head = make.CONFIG.replace("ledger.db", "ledger-b.db")
+    pair.b.settings = parse(make.config_text("b", head=head, more='name = "video"').encode(), tmp_path / "b.toml")
+    pair.b.site = build_site(pair.b.settings, pair.b.ledger)
+    pair.b.scan()
+
+
+def test_a_storage_that_was_renamed_there_is_forgotten_here(pair: Pair, tmp_path: Path) -> None:
+    pair.follow()
+    before = pair.a.survey().coverage
+    rename(pair, tmp_path)
+    assert pair.follow()
+    assert [one.title for one in pair.a.site.remote] == ["b/video"]
+    assert pair.a.survey().coverage == before
+    assert pair.a.fill("a").landed
+
+
+def test_a_storage_that_is_renamed_meanwhile_is_passed_over(pair: Pair, tmp_path: Path) -> None:
+    pair.follow()
+    pulse = pair.client.pulse()
+    old = pair.a.site.remote[0]
+    rename(pair, tmp_path)
+    assert pair.peer().segments(old, {"front": [Span(0, make.LATER)]}) == {}
+    from backfill.link.mirror import Follower
+
+    follower = Follower(pair.client, pair.a.ledger, "a", pair.a.clock)
+    follower._storages, follower._boot = {"main": old.id}, pulse.boot
+    with pair.a.ledger.writing() as connection:
+        pair.a.ledger.segments.forget_storage(connection, old.id)
+    assert not follower.follow(pulse)
+    assert follower.follow(pair.client.pulse())
