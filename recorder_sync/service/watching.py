@@ -19,7 +19,7 @@ from recorder_sync.app import App, Scanned
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence
-from schema.errors import OperatorError
+from schema.errors import DescriptorsExhausted, OperatorError
 from schema.settings import Settings
 from schema.spans import MINUTE, Span
 from schema.values import Cause
@@ -83,6 +83,9 @@ class Watching:
                 scanned = await asyncio.to_thread(self._scan, storage, options)
         except OperatorError as error:  # the ledger's: the next scan sees what this one missed
             _log.warning("scan.failed", storage=storage.title, problem=str(error))
+            return folders or frozenset()
+        if isinstance(scanned.error, DescriptorsExhausted):  # it says nothing of the storage
+            _log.warning("scan.failed", storage=storage.title, problem=str(scanned.error))
             return folders or frozenset()
         if scanned.report is None:
             await asyncio.to_thread(self._storage_away, storage, scanned.error)
