@@ -15,6 +15,7 @@ from backfill.staging import Staging, waiting
 from backfill.storage import Storage
 from schema.errors import (
     AlreadyRunning,
+    DescriptorsExhausted,
     OperatorError,
     PermissionMissing,
     StagingUnusable,
@@ -24,7 +25,7 @@ from schema.errors import (
 from schema.ledger import Ledger
 from schema.values import Plan, Refusal, Refused, Task
 
-_NOT_NOW = (AlreadyRunning, PermissionMissing, StagingUnusable, StorageAway, StorageSwapped)
+_NOT_NOW = (AlreadyRunning, DescriptorsExhausted, PermissionMissing, StagingUnusable, StorageAway, StorageSwapped)
 
 
 def lock(

@@ -4,6 +4,7 @@ Rule: our notes (identity, origins, partials, side store) live in one *state fol
 the recorder's tree, or inside it only where the recorder is known to ignore it. Nothing else of ours is ever in there.
 """
 
+import errno
 import json
 import os
 import uuid
@@ -11,7 +12,14 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from backfill.layouts import Layout
-from schema.errors import PermissionMissing, StagingUnusable, StorageAway, StorageSwapped
+from schema.errors import (
+    DescriptorsExhausted,
+    OperatorError,
+    PermissionMissing,
+    StagingUnusable,
+    StorageAway,
+    StorageSwapped,
+)
 from schema.settings import StorageSettings
 
 STATE_FOLDER = ".recorder-sync"
@@ -74,7 +82,7 @@ class Storage:
         try:
             same = os.stat(parent).st_dev == os.stat(self.root).st_dev
         except OSError as error:
-            raise StorageAway(self.title, self.root, f"cannot be read: {error.strerror}") from None
+            raise self._away(error, "cannot be read") from None
         if same and parent != self.root:
             return os.path.join(parent, STATE_FOLDER, name)
         if self.layout.traits.staging_inside:
@@ -89,7 +97,7 @@ class Storage:
         return self.settings.side or os.path.join(self.state_folder(), "side")
 
     def check_present(self) -> None:
-        """Raise StorageAway or PermissionMissing unless the root can be listed."""
+        """Raise StorageAway, DescriptorsExhausted or PermissionMissing unless the root can be listed."""
         try:
             with os.scandir(self.root):
                 pass
@@ -100,12 +108,19 @@ class Storage:
         except FileNotFoundError:
             raise StorageAway(self.title, self.root, "does not exist") from None
         except OSError as error:
-            raise StorageAway(self.title, self.root, f"cannot be read: {error.strerror}") from None
+            raise self._away(error, "cannot be read") from None
+
+    def _away(self, error: OSError, what: str) -> OperatorError:
+        """Return what it means that something of this storage cannot be read; our own limits are not its absence."""
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return DescriptorsExhausted(f"storage {self.title}", error.strerror)
+        return StorageAway(self.title, self.root, f"{what}: {error.strerror}")
 
     def identity(self) -> str:
         """Return the identity written on this disk, or nothing if there is none.
 
-        Raises PermissionMissing or StorageAway if it cannot be read, and StorageSwapped if it is damaged.
+        Raises PermissionMissing, DescriptorsExhausted or StorageAway if it cannot be read, StorageSwapped if it is
+        damaged.
         """
         try:
             with open(self._identity_file(), "rb") as file:
@@ -117,7 +132,7 @@ class Storage:
                 f"reading the identity of {self.title}", f"{error.filename}: {error.strerror}"
             ) from None
         except OSError as error:
-            raise StorageAway(self.title, self.root, f"has an identity that cannot be read: {error.strerror}") from None
+            raise self._away(error, "has an identity that cannot be read") from None
         try:
             identity = json.loads(text)["storage"]
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -144,6 +144,14 @@ class PermissionMissing(OperatorError):
     )
 
 
+class DescriptorsExhausted(OperatorError):
+    """{0} could not be looked at, because too many files are open here: {1}"""
+
+    exit_code = 16
+    transient = True
+    hint = "nothing counts as away or deleted; raise the limit of open files if it comes again"
+
+
 class SourceGone(OperatorError):
     """{0} is gone from {1}: it was deleted or renamed after it was planned"""
 

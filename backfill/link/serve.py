@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from backfill.link.accepting import Door
 from backfill.link.answers import Answers
 from backfill.link.blocks import CopySender, KernelSender, Sender, block_length
 from backfill.link.pacing import share
@@ -84,6 +85,7 @@ class LinkServer:
         self._sending: dict[int, asyncio.Transport] = {}
         self._heard: dict[asyncio.Transport, float] = {}
         self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -103,19 +105,22 @@ class LinkServer:
             app, access_log=None, keepalive_timeout=75, handle_signals=False, shutdown_timeout=0.5
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=self._context, reuse_address=True)
+        assert self._runner.server is not None
+        self._door = Door(self._runner.server, self._context)
         try:
-            await site.start()
+            bound = await self._door.listen(host, port)
         except OSError as error:
             await self._runner.cleanup()
             raise UsageInvalid("link.listen", f"{host}:{port}: {os.strerror(error.errno or 0)}") from None
         self._sweeping = asyncio.create_task(self._sweep())
-        return int(self._runner.addresses[0][1])
+        return bound
 
     async def stop(self) -> None:
         """Stop listening and cut what is under way."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        if self._door is not None:
+            self._door.close()
         if self._runner is not None:
             server = self._runner.server
             for connection in list(server.connections) if server else ():
@@ -169,7 +174,12 @@ class LinkServer:
         return _said(await self._thread(self._answers.outages))
 
     async def _segments(self, request: web.Request) -> web.Response:
-        asked = read(SegmentsAsked, await request.read(), "that asks")
+        try:
+            async with asyncio.timeout(_WAITS):
+                body = await request.read()
+        except TimeoutError:
+            raise PeerRefused("this server", f"the question did not come within {_WAITS:g} s") from None
+        asked = read(SegmentsAsked, body, "that asks")
         return _said(await self._thread(self._answers.segments, asked))
 
     async def _manifest(self, request: web.Request) -> web.Response:

@@ -20,7 +20,7 @@ from recorder_sync.host.memory import give_back
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence
-from schema.errors import OperatorError
+from schema.errors import DescriptorsExhausted, OperatorError
 from schema.settings import Settings
 from schema.spans import MINUTE, Span
 from schema.values import Cause
@@ -88,6 +88,9 @@ class Watching:
                 await asyncio.to_thread(give_back)
         except OperatorError as error:  # the ledger's: the next scan sees what this one missed
             _log.warning("scan.failed", storage=storage.title, problem=str(error))
+            return folders or frozenset()
+        if isinstance(scanned.error, DescriptorsExhausted):  # it says nothing of the storage
+            _log.warning("scan.failed", storage=storage.title, problem=str(scanned.error))
             return folders or frozenset()
         back = self._away.get(storage.title)
         try:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import errno
+import os
 import socket
 import ssl
 import threading
@@ -23,6 +25,7 @@ from backfill.site import _side_store, build_site
 from schema import wire
 from schema.errors import (
     ConfigInvalid,
+    DescriptorsExhausted,
     OperatorError,
     PathRefused,
     PeerInvalid,
@@ -432,3 +435,53 @@ def test_control_characters_are_in_no_message(odd: str) -> None:
         with pytest.raises(PeerInvalid):
             wire.read(type(told), wire.written(told), "b")
     assert wire.plain(odd).isprintable()
+
+
+def test_who_connects_and_says_nothing_takes_few_places_and_not_for_long(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill.link.accepting._HANDSHAKE_SECONDS", 1.0)
+    before = len(os.listdir("/proc/self/fd"))
+    with contextlib.ExitStack() as held:
+        for _ in range(100):
+            held.enter_context(socket.create_connection(("127.0.0.1", pair.serving.port), 5))
+        time.sleep(0.5)
+        assert len(os.listdir("/proc/self/fd")) - before - 100 <= 20
+        time.sleep(1.5)
+        assert len(os.listdir("/proc/self/fd")) - before - 100 <= 2
+        assert pair.client.hello().server == "b"
+        assert pair.serving._server._door._open == {"127.0.0.1": 1}  # type: ignore[union-attr]
+
+
+def test_what_is_no_handshake_is_cut_and_counted_no_more(pair: Pair) -> None:
+    for _ in range(40):
+        with contextlib.closing(socket.create_connection(("127.0.0.1", pair.serving.port), 5)) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                raw.recv(100)
+    assert pair.client.hello().server == "b"
+    door = pair.serving._server._door
+    assert door is not None and (dict(door._open), dict(door._pending)) == ({"127.0.0.1": 1}, {})
+
+
+def test_a_question_that_does_not_come_is_not_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill.link.serve._WAITS", 0.3)
+    context = pair.trusts["a"].client_context("b")
+    with contextlib.closing(socket.create_connection(("127.0.0.1", pair.serving.port), 10)) as raw:
+        half = context.wrap_socket(raw, server_hostname=host_name("b"))
+        half.sendall(b"POST /v1/segments HTTP/1.1\r\nHost: b\r\nContent-Length: 1000\r\n\r\n{")
+        half.settimeout(5)
+        assert b"did not come" in half.recv(4096)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_that_too_many_files_are_open_here_is_no_absence_of_a_storage(
+    number: int, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scandir(path: object) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("backfill.storage.os.scandir", scandir)
+        with pytest.raises(DescriptorsExhausted):
+            pair.b.site.storages[0].check_present()
