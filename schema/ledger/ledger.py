@@ -85,13 +85,15 @@ class Ledger:
 
         Raises LedgerReplaced if the file was set aside since it was opened: what is written to it nobody would read.
         """
-        try:
-            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
-                self._check_in_place()
-                yield connection
-        except BaseException:
-            self.names.forget()
-            raise
+        with self._engine.connect().execution_options(write=True) as connection:
+            try:
+                with connection.begin():
+                    self._check_in_place()
+                    yield connection
+            except BaseException:
+                self.names.rolled_back(connection)
+                raise
+            self.names.committed(connection)
 
     def _check_in_place(self) -> None:
         if _file_of(self._engine) != self._file:

@@ -1,11 +1,16 @@
 """The ids of servers, storages and cameras: small tables, read once, grown as new names appear.
 
-Rule: a name's id never changes, so the cache needs no invalidation; concurrent processes may add the same name. What
-transactions must wait for each other for is said here, too: locks are taken in the order storage, then names.
+Rule: a name's id never changes once it is committed, so the cache of those needs no invalidation; concurrent processes
+may add the same name. What transactions must wait for each other for is said here, too: locks are taken in the order
+storage, then names.
 """
 
+import threading
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -46,12 +51,28 @@ def _lock_names(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_NAMES_LOCK)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Ids by table and name, and names by table and id. Replaced as a whole, so that threads may read it freely."""
+
+    ids: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    names: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+    def with_more(self, other: "_Known") -> "_Known":
+        return _Known({**self.ids, **other.ids}, {**self.names, **other.names})
+
+
 class Names:
-    """Turns names into ids and back. Reads are cached; a missing name is added in the caller's transaction."""
+    """Turns names into ids and back. Reads are cached; a missing name is added in the caller's transaction.
+
+    What is shared between threads is committed: what a transaction added is its own until `committed` is called.
+    """
 
     def __init__(self) -> None:
-        self._ids: dict[tuple[str, str], int] = {}
-        self._names: dict[tuple[str, int], str] = {}
+        self._shared = _Known()
+        self._own: WeakKeyDictionary[Connection, _Known] = WeakKeyDictionary()
+        """By transaction that added names: what it has read since."""
+        self._lock = threading.Lock()
 
     def server_id(self, connection: Connection, name: str) -> int:
         """Return the id of server `name`, adding it if it is new. 0 stands for "recorded here"."""
@@ -63,9 +84,8 @@ class Names:
 
     def known_camera_id(self, connection: Connection, name: str) -> int:
         """Return the id of camera `name`, 0 if it is unknown: for transactions that only read."""
-        if ("cameras", name) not in self._ids:
-            self._load(connection, cameras)
-        return self._ids.get(("cameras", name), 0)
+        known = self._known(connection).ids.get(("cameras", name))
+        return self._load(connection, cameras).ids.get(("cameras", name), 0) if known is None else known
 
     def origin_id(self, connection: Connection, origin: str | None) -> int:
         """Return what `segments.origin_id` holds for `origin`."""
@@ -85,60 +105,84 @@ class Names:
 
     def servers(self, connection: Connection) -> dict[str, int]:
         """Return the id of every server ever seen, by name; adds none."""
-        self._load(connection, servers)
-        return {name: ident for (table, name), ident in self._ids.items() if table == "servers"}
+        known = self._load(connection, servers)
+        return {name: ident for (table, name), ident in known.ids.items() if table == "servers"}
 
     def all_cameras(self, connection: Connection) -> list[str]:
         """Return every camera name ever seen, sorted."""
-        self._load(connection, cameras)
-        return sorted(name for table, name in self._ids if table == "cameras")
+        return sorted(name for table, name in self._load(connection, cameras).ids if table == "cameras")
 
     def storage_id(self, connection: Connection, server: str, name: str) -> int:
         """Return the id of storage `name` of `server`, adding it if it is new."""
         key = ("storages", f"{server}/{name}")
-        if key not in self._ids:
-            server_id = self.server_id(connection, server)
-            found = connection.execute(
-                select(storages.c.id).where(storages.c.server_id == server_id, storages.c.name == name)
-            ).scalar()
-            if found is None:
-                _lock_names(connection)
-                connection.execute(
-                    insert_for(connection, storages)
-                    .values(server_id=server_id, name=name, epoch=new_epoch())
-                    .on_conflict_do_nothing()
-                )
-                return self.storage_id(connection, server, name)
-            self._ids[key] = found
-        return self._ids[key]
+        known = self._known(connection).ids.get(key)
+        if known is not None:
+            return known
+        server_id = self.server_id(connection, server)
+        query = select(storages.c.id).where(storages.c.server_id == server_id, storages.c.name == name)
+        found = connection.execute(query).scalar()
+        if found is None:
+            self._grows(connection)
+            values = {"server_id": server_id, "name": name, "epoch": new_epoch()}
+            connection.execute(insert_for(connection, storages).values(values).on_conflict_do_nothing())
+            found = connection.execute(query).scalar_one()
+        return self._keep(connection, _Known({key: found})).ids[key]
 
     def storages(self, connection: Connection, server: str) -> dict[int, str]:
         """Return the name of every storage of a server ever seen, by id; adds none."""
         query = select(storages.c.id, storages.c.name).join(servers, servers.c.id == storages.c.server_id)
         return {row.id: row.name for row in connection.execute(query.where(servers.c.name == server))}
 
-    def forget(self) -> None:
-        """Drop the cache, after a transaction that added names was rolled back."""
-        self._ids.clear()
-        self._names.clear()
+    def committed(self, connection: Connection) -> None:
+        """Share what a transaction added, now that everybody can see it."""
+        with self._lock:
+            own = self._own.pop(connection, None)
+            if own is not None:
+                self._shared = self._shared.with_more(own)
+
+    def rolled_back(self, connection: Connection) -> None:
+        """Drop what a transaction added: its ids may soon be somebody else's."""
+        with self._lock:
+            self._own.pop(connection, None)
 
     def _id(self, connection: Connection, table: Table, name: str) -> int:
         key = (table.name, name)
-        if key not in self._ids:
-            self._load(connection, table)
-        if key not in self._ids:
-            _lock_names(connection)
-            connection.execute(insert_for(connection, table).values(name=name).on_conflict_do_nothing())
-            self._load(connection, table)
-        return self._ids[key]
+        for known in (self._known, lambda connection: self._load(connection, table)):
+            found = known(connection).ids.get(key)
+            if found is not None:
+                return found
+        self._grows(connection)
+        connection.execute(insert_for(connection, table).values(name=name).on_conflict_do_nothing())
+        return self._load(connection, table).ids[key]
 
     def _name(self, connection: Connection, table: Table, ident: int) -> str:
         key = (table.name, ident)
-        if key not in self._names:
-            self._load(connection, table)
-        return self._names.get(key, f"?{ident}")
+        known = self._known(connection).names.get(key)
+        return self._load(connection, table).names.get(key, f"?{ident}") if known is None else known
 
-    def _load(self, connection: Connection, table: Table) -> None:
-        for ident, name in connection.execute(select(table.c.id, table.c.name)):
-            self._ids[table.name, name] = ident
-            self._names[table.name, ident] = name
+    def _known(self, connection: Connection) -> _Known:
+        with self._lock:
+            return self._own.get(connection, self._shared)
+
+    def _load(self, connection: Connection, table: Table) -> _Known:
+        rows = connection.execute(select(table.c.id, table.c.name)).all()
+        read = _Known(
+            {(table.name, name): ident for ident, name in rows}, {(table.name, ident): name for ident, name in rows}
+        )
+        return self._keep(connection, read)
+
+    def _keep(self, connection: Connection, read: _Known) -> _Known:
+        """Keep what a transaction read: for everybody, unless it may have written that itself."""
+        with self._lock:
+            own = self._own.get(connection)
+            if own is None:
+                self._shared = self._shared.with_more(read)
+                return self._shared
+            self._own[connection] = own = own.with_more(read)
+            return own
+
+    def _grows(self, connection: Connection) -> None:
+        """Prepare for adding names: what is read from now on may be this transaction's own."""
+        _lock_names(connection)
+        with self._lock:
+            self._own.setdefault(connection, self._shared)
