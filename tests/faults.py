@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +20,9 @@ from backfill.layouts.pattern import PathPattern
 from backfill.layouts.patterned import PatternLayout
 from backfill.peer import Peer, Reader
 from backfill.site import Site
+from backfill.storage import Storage
 from schema.errors import SourceChanged, SourceGone, SourceUnreadable
-from schema.spans import SECOND
+from schema.spans import SECOND, Span
 from schema.values import Manifest, ManifestFile, Segment
 from tests import make
 
@@ -45,6 +46,9 @@ class FaultyPeer:
     @property
     def name(self) -> str:
         return self._peer.name
+
+    def segments(self, storage: Storage, wanted: Mapping[str, Sequence[Span]]) -> dict[str, list[Segment]]:
+        return self._peer.segments(storage, wanted)
 
     def manifest(self, segment: Segment) -> Manifest:
         return self._peer.manifest(segment)
