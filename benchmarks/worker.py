@@ -45,6 +45,27 @@ def settle(config: Path) -> dict[str, Any]:
     return {"scans": scans, "first_survey": surveyed}
 
 
+def timed_fill(app: Any, gate: Any) -> dict[str, Any]:
+    """Survey, plan and fill the destination; returns the seconds of each and what came of it."""
+    began = time.perf_counter()
+    found = app.survey(app.question())
+    surveyed = time.perf_counter()
+    planned = app.plan(found, DESTINATION)
+    decided = time.perf_counter()
+    result = app.fill(planned, DESTINATION, gate)
+    ended = time.perf_counter()
+    return {
+        "seconds": ended - began,
+        "survey": surveyed - began,
+        "plan": decided - surveyed,
+        "fill": ended - decided,
+        "landed": len(result.landed),
+        "refused": len(result.refused),
+        "stopped": result.stopped,
+        "sent": result.sent,
+    }
+
+
 def fill(config: Path, readback: bool) -> dict[str, Any]:
     """Fill the destination from a settled ledger, as a running service does: survey, plan, fill.
 
@@ -56,25 +77,7 @@ def fill(config: Path, readback: bool) -> dict[str, Any]:
     with opened(config) as configured:
         app = configured.with_fill(readback=readback)
         app.plan(app.survey(app.question()), DESTINATION)
-        began = time.perf_counter()
-        found = app.survey(app.question())
-        surveyed = time.perf_counter()
-        planned = app.plan(found, DESTINATION)
-        decided = time.perf_counter()
-        result = app.fill(planned, DESTINATION, Gate())
-        ended = time.perf_counter()
-        chunk = app.settings.fill.chunk
-    return {
-        "seconds": ended - began,
-        "survey": surveyed - began,
-        "plan": decided - surveyed,
-        "fill": ended - decided,
-        "landed": len(result.landed),
-        "refused": len(result.refused),
-        "stopped": result.stopped,
-        "sent": result.sent,
-        "chunk": int(chunk),
-    }
+        return {**timed_fill(app, Gate()), "chunk": int(app.settings.fill.chunk)}
 
 
 def half(config: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import msgspec
 
 from benchmarks.measure import own_peak
 from benchmarks.pair import DESTINATION
+from benchmarks.worker import timed_fill
 
 BLOCK = 1024 * 1024
 
@@ -22,31 +23,18 @@ BLOCK = 1024 * 1024
 @contextmanager
 def _linked(config: Path) -> Iterator[Any]:
     """Give the app of a configuration with its links, as the service puts it together, and what asks the first peer."""
-    from backfill.link.client import LinkClient
-    from backfill.link.peer import LinkPeer
-    from backfill.link.trust import Trust
     from backfill.site import build_site
     from recorder_sync.app import App
+    from recorder_sync.linking import clients, links, trust_of
     from schema.ledger import Ledger
-    from schema.service import split_address
     from schema.settings import load
-    from schema.spans import SECOND
 
     settings = load(config)
-    (peer,) = settings.peers
-    trust = Trust(settings.link.folder, settings.servers[0].name)
-    encrypted = settings.link.encryption == "tls"
-    client = LinkClient(
-        peer.name,
-        split_address(peer.address),
-        context=(lambda: trust.client_context(peer.name)) if encrypted else (lambda: None),
-        timeout=settings.link.timeout / SECOND,
-    )
+    (client,) = reached = clients(settings, trust_of(settings))
     with Ledger.open(settings.ledger) as ledger:
         site = build_site(settings, ledger)
-        link = LinkPeer(client, site.storage, settings.fill.chunk)
         try:
-            yield App(settings, ledger, site, {peer.name: link}), client
+            yield App(settings, ledger, site, links(settings, reached, site.storage)), client
         finally:
             client.close()
 
@@ -71,24 +59,7 @@ def fill(config: Path) -> dict[str, Any]:
 
     with _linked(config) as (app, _):
         app.survey(app.question())
-        gate = Gate(app.settings.fill.bandwidth)
-        began = time.perf_counter()
-        found = app.survey(app.question())
-        surveyed = time.perf_counter()
-        planned = app.plan(found, DESTINATION)
-        decided = time.perf_counter()
-        result = app.fill(planned, DESTINATION, gate)
-        ended = time.perf_counter()
-    return {
-        "seconds": ended - began,
-        "survey": surveyed - began,
-        "plan": decided - surveyed,
-        "fill": ended - decided,
-        "landed": len(result.landed),
-        "refused": len(result.refused),
-        "stopped": result.stopped,
-        "sent": result.sent,
-    }
+        return timed_fill(app, Gate(app.settings.fill.bandwidth))
 
 
 def fake(config: Path, segments: int, length: int) -> dict[str, Any]:
