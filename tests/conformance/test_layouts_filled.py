@@ -8,16 +8,6 @@ import pytest
 
 from tests import make
 
-SITE = """
-[[servers]]
-name = "{name}"
-
-[[servers.storages]]
-root = "{name}/recordings"
-layout = "{layout}"
-{more}
-"""
-
 
 def clock(pattern: str) -> Callable[[str, int], str]:
     return lambda _, start: time.strftime(pattern, make.utc(start))
@@ -43,7 +33,7 @@ def test_a_layout_is_scanned_surveyed_and_filled(
     layout: str, benches: Callable[[str], AbstractContextManager[make.Bench]]
 ) -> None:
     more, path = HOW[layout]
-    config = make.CONFIG + "".join(SITE.format(name=name, layout=layout, more=more) for name in "ab")
+    config = make.config_text("a", "b", layout=layout, more=more)
     with benches(config) as bench:
         make.record(bench.root("a"), "1", [*make.tens(0, 100), *make.tens(200, 300)], seed=1, path=path)
         make.record(bench.root("b"), "1", make.tens(0, 300), seed=2, path=path)

@@ -17,6 +17,7 @@ import pytest
 from backfill.intake import measure_unit
 from backfill.peer import FolderPeer
 from backfill.storage import Storage
+from recorder_sync.app import opened
 from schema.digests import hasher
 from schema.ledger import Ledger
 from schema.ledger.segments import FileManifest, digest_of
@@ -105,6 +106,27 @@ def recordings(root: Path) -> list[Path]:
         folders[:] = [name for name in folders if name != ".recorder-sync"]
         found += [Path(folder, name) for name in names]
     return sorted(found)
+
+
+def digests(root: Path) -> dict[str, bytes]:
+    """Return the digest of every file of a recorder's tree, by path."""
+    return {str(path.relative_to(root)): digest(path) for path in recordings(root)}
+
+
+def check_held(config: Path, root: Path, own: dict[str, bytes], theirs: dict[str, bytes]) -> None:
+    """Check what must hold at every moment of a fill.
+
+    What the recorder at `root` wrote is as it was, everything else is whole and equal to its source, and the ledger is
+    sound and claims nothing that is not there.
+    """
+    found = digests(root)
+    assert {path: found.get(path) for path in own} == own
+    for path, what in found.items():
+        assert what == own.get(path, theirs.get(path)), f"{path} is not what its source is"
+    with opened(config) as app:
+        app.ledger.check()
+        for storage in app.site.storages:
+            assert false_claims(app.ledger, storage) == []
 
 
 Fingerprint = dict[str, tuple[bytes, int, int, int]]

@@ -22,7 +22,7 @@ from backfill.origins import Origin, OriginLog
 from recorder_sync.app import opened
 from schema.values import FillResult
 from tests import make
-from tests.fault.checks import claims, digest, false_claims, recordings
+from tests.fault.checks import check_held, claims, digests, recordings
 from tests.fault.children import FILL, Step, command, forked, killed_at
 
 CHUNK = 64 * 1024
@@ -42,7 +42,7 @@ class Pair:
         self._end = 10 * segments + 20
         base.mkdir(exist_ok=True)
         self.record(self.b, range(5, self._end, 10), seed=2, size=size)
-        self.theirs = {str(path.relative_to(self.b)): digest(path) for path in recordings(self.b)}
+        self.theirs = digests(self.b)
         self.begin_again()
 
     def record(self, root: Path, seconds: Iterable[int], *, seed: int, size: int) -> None:
@@ -55,7 +55,7 @@ class Pair:
         for path in self.base.glob("ledger.db*"):
             path.unlink()
         self.record(self.a, [0, self._end], seed=1, size=3000)
-        self.own = {str(path.relative_to(self.a)): digest(path) for path in recordings(self.a)}
+        self.own = digests(self.a)
         self.config.write_text(CONFIG)
 
     def finish(self) -> FillResult:
@@ -68,14 +68,7 @@ class Pair:
 
     def check(self) -> None:
         """Check what must hold at every moment."""
-        found = {str(path.relative_to(self.a)): digest(path) for path in recordings(self.a)}
-        assert {path: found.get(path) for path in self.own} == self.own
-        for path, what in found.items():
-            assert what == self.own.get(path, self.theirs.get(path)), f"{path} is not what its source is"
-        with opened(self.config) as app:
-            app.ledger.check()
-            for storage in app.site.storages:
-                assert false_claims(app.ledger, storage) == []
+        check_held(self.config, self.a, self.own, self.theirs)
 
     def found(self) -> Found:
         """Return what is here: content, what the ledger says of it, and where the records say it came from.
@@ -83,7 +76,7 @@ class Pair:
         Without inodes, and without the digests of sources: those are a by-product of a landing, and no promise.
         """
         log = OriginLog(str(self.base / "a/.recorder-sync/recordings"))
-        files, rows, origins = {}, set(), dict[str, Origin | None]()
+        rows, origins = set(), dict[str, Origin | None]()
         with opened(self.config) as app:
             for storage in app.site.storages:
                 for one in claims(app.ledger, storage):
@@ -93,9 +86,7 @@ class Pair:
                     if storage.server == "a":
                         origin = log.find(one.path, one.start, one.size, one.mtime_ns)
                         origins[one.path] = origin and msgspec.structs.replace(origin, landed=0)
-        for path in recordings(self.a):
-            files[str(path.relative_to(self.a))] = digest(path)
-        return files, rows, origins
+        return digests(self.a), rows, origins
 
     def waiting(self) -> int:
         """Return how many bytes of partials are here."""

@@ -17,7 +17,7 @@ from backfill.gate import Gate
 from recorder_sync.app import opened
 from schema.values import FillResult
 from tests import make
-from tests.fault.checks import claims, cut, digest, ext4, false_claims, recordings
+from tests.fault.checks import check_held, claims, cut, digests, ext4
 from tests.fault.children import FILL, Step, command, forked, killed_at
 from tests.faults import as_root, mounted
 
@@ -40,10 +40,10 @@ class Machine:
         self._image = ext4(base / "image", 64 * 2**20)
         end = 10 * SEGMENTS
         self.record(self.b, range(5, end, 10), seed=2, size=SIZE)
-        self.theirs = {str(path.relative_to(self.b)): digest(path) for path in recordings(self.b)}
+        self.theirs = digests(self.b)
         with self.on():
             self.record(self.a, [0, end - 10], seed=1, size=3000)
-            self.own = {str(path.relative_to(self.a)): digest(path) for path in recordings(self.a)}
+            self.own = digests(self.a)
             os.sync()
 
     def record(self, root: Path, seconds: Iterable[int], *, seed: int, size: int) -> None:
@@ -59,19 +59,9 @@ class Machine:
     def cut(self) -> None:
         cut(self.disk)
 
-    def found(self) -> dict[str, bytes]:
-        return {str(path.relative_to(self.a)): digest(path) for path in recordings(self.a)}
-
     def check(self) -> None:
         """Check what must hold after every cut."""
-        found = self.found()
-        assert {path: found.get(path) for path in self.own} == self.own
-        for path, what in found.items():
-            assert what == self.own.get(path, self.theirs.get(path)), f"{path} is not what its source is"
-        with opened(self.config) as app:
-            app.ledger.check()
-            for storage in app.site.storages:
-                assert false_claims(app.ledger, storage) == []
+        check_held(self.config, self.a, self.own, self.theirs)
 
     def finish(self) -> FillResult:
         """Fill to the end."""
@@ -82,7 +72,7 @@ class Machine:
     def check_complete(self) -> None:
         """Check that everything came, is known, and is known to be the peer's."""
         self.check()
-        assert set(self.found()) == {*self.own, *self.theirs}
+        assert set(digests(self.a)) == {*self.own, *self.theirs}
         with opened(self.config) as app:
             origins = {one.path: one.origin for one in claims(app.ledger, app.site.storages[0])}
         assert origins == dict.fromkeys(self.own) | dict.fromkeys(self.theirs, "b")
