@@ -137,10 +137,8 @@ class PeerTask:
         if came:
             self._came_at = time.monotonic()
             _log.info("peer.came", peer=self._client.server, away_since=before.since)
-            await asyncio.to_thread(self._learned)
-        if news:
-            await asyncio.to_thread(self._learned)
         if came or news:
+            await asyncio.to_thread(self._learned)
             self._changed(time.monotonic() - self._came_at < _FRESH)
 
     async def _failed(self, error: OperatorError) -> None:
