@@ -24,7 +24,6 @@ from schema.units import NAME, Duration, Rate, Size, Strict
 OWN = "own"
 """What reports say instead of a server's name of what the recorder here wrote."""
 
-DEFAULT_CONFIG = "recorder-sync.toml"
 
 IGNORED = ".recorder-sync"
 """A folder of this name in a root is the one place there where our notes may lie: recorders and scans ignore it."""

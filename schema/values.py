@@ -196,10 +196,6 @@ class FileDigest:
     chunk_size: int
     chunks: tuple[bytes, ...] = ()
 
-    def chunk_digests(self) -> tuple[bytes, ...]:
-        """Return one digest per chunk, also for a file of one chunk; none for an empty file."""
-        return self.chunks or ((self.digest,) if self.size else ())
-
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:

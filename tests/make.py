@@ -218,11 +218,6 @@ def tree(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def without_ours(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a tree without our own notes."""
-    return {path: content for path, content in files.items() if ".recorder-sync" not in path}
-
-
 def spans(pairs: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
     """Return (start, end) pairs in seconds after T0 as microseconds."""
     return [(T0 + round(start * SECOND), T0 + round(end * SECOND)) for start, end in pairs]

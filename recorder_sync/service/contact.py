@@ -29,10 +29,7 @@ class Seen:
 def answered(seen: Seen, *, paused: str, now: int, clock: float) -> Seen:
     """Return what is known after an answer."""
     state = Reach.STANDBY if paused else Reach.UP
-    here_before = seen.state in (Reach.UP, Reach.STANDBY)
     since = seen.since if seen.state is state else now
-    if here_before and seen.state is not state:
-        since = now
     return Seen(state=state, since=since, last=now, heard=clock, detail=paused)
 
 

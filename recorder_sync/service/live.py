@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from backfill.progress import BytesMoved, Event, FillEnded, FillStarted, SegmentLanded, SegmentRefused
+from schema.spans import SECOND
 from schema.values import Reach
 from schema.wire import CameraState
 
@@ -68,8 +69,6 @@ class Now:
     filled_seconds: float = 0.0
     """Since the service started, as the next."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    guard: float = 1.0
-    """What the latency guard leaves of the rate."""
 
 
 class Live:
@@ -138,7 +137,7 @@ class Live:
                 now,
                 fill=replace(fill, landed=fill.landed + 1),
                 filled_bytes=now.filled_bytes + event.landed.size,
-                filled_seconds=now.filled_seconds + task.new / 1e6,
+                filled_seconds=now.filled_seconds + task.new / SECOND,
             )
         if isinstance(event, SegmentRefused):
             self._refused[event.refused.why.name] += 1

@@ -9,6 +9,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -79,8 +80,6 @@ class Monitor:
         return web.json_response({"healthy": not problem, "problem": problem}, status=503 if problem else 200)
 
     async def _status(self, _: web.Request) -> web.Response:
-        import msgspec
-
         return web.Response(body=msgspec.json.encode(self.document()), content_type="application/json")
 
     def document(self) -> LiveDocument:
