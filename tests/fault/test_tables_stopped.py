@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.checks import recordings
+from tests.fault.checks import digests, recordings
 from tests.fault.children import Step, killed_at
 from tests.fault.test_kill9 import CHUNK, Found, Pair
 from tests.fault.test_power_cut import LEDGERS, Machine
@@ -135,5 +135,5 @@ def test_without_power_at_a_step_what_is_there_is_whole_and_the_next_run_goes_on
         machine.check()
         assert machine.finish().refused == ()
         machine.check()
-        assert set(machine.found()) == {*machine.own, *machine.theirs}
+        assert set(digests(machine.a)) == {*machine.own, *machine.theirs}
         assert machine.finish().sent == 0
