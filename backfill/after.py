@@ -1,17 +1,19 @@
-"""What must follow a fill so that the recorder shows the files: a row in its database, or a command of the operator's.
+"""What must follow a fill so that something shows the files: a row in a database, an index beside them, or a command.
 
 Rule: the files are landed and safe before anything here runs, and what fails here loses nothing. Missing rows are tried
 again by every next fill; a command is run once for what it was given. Each outcome is a sentence in the result.
 """
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
 
+from backfill.layouts.base import Entry, Indexing
 from backfill.layouts.frigate_rows import Filled, missing_rows, write_rows
 from backfill.origins import OriginLog
 from backfill.site import Site
-from backfill.storage import Storage
+from backfill.storage import Storage, write_durably
 from schema.errors import CommandFailed, OperatorError
 from schema.ledger import Ledger
 from schema.settings import FrigateRules
@@ -25,6 +27,8 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     said: list[str] = []
     for storage in site.of(server):
         here = [one for one in landed if one.storage_id == storage.id]
+        if storage.origin is not None and not storage.remote and isinstance(storage.layout, Indexing):
+            said += _indexed(ledger, storage, storage.layout)
         if storage.settings.frigate is not None:
             said += _frigate(ledger, site, storage, storage.settings.frigate)
         if storage.settings.after_fill and here:
@@ -35,6 +39,33 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
         if here and not storage.settings.after_fill and storage.settings.frigate is None:
             said += _still_to_do(site, storage, len(here))
     return said
+
+
+def _indexed(ledger: Ledger, storage: Storage, layout: Indexing) -> list[str]:
+    """Let a side store's index tell of exactly what lies there, so that something can read it; says what it wrote.
+
+    From the ledger, and not from what landed now: an interrupted fill is made up for, and what was taken away is told
+    of no more.
+    """
+    if not os.path.isdir(storage.root):
+        return []
+    with ledger.reading() as connection:
+        filled = ledger.segments.filled(connection, storage.id)
+    try:
+        files = layout.index_files(storage.root, (Entry(one.path, one.start, one.end) for one in filled))
+        written = [path for path, content in files.items() if _replaced(os.path.join(storage.root, path), content)]
+    except OSError as error:
+        return [f"{storage.title}: its index could not be written: {error.strerror}; the next fill tries again"]
+    return [f"{storage.title}: {', '.join(written)} tells of {len(filled):,} filled"] if written else []
+
+
+def _replaced(path: str, content: bytes) -> bool:
+    """Replace an index of ours whole; returns whether it was another. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        if file.read() == content:
+            return False
+    write_durably(path, content)
+    return True
 
 
 def _still_to_do(site: Site, storage: Storage, count: int) -> list[str]:

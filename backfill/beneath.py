@@ -10,12 +10,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from backfill.sharing import open_shared
 from schema.errors import PathRefused
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
 _CLOSE = getattr(os, "O_CLOEXEC", 0)
 
 
@@ -121,7 +120,7 @@ def open_beneath(root: str, path: str) -> int:
     check_relative(path)
     with folder_beneath(root, folder) as parent:
         try:
-            fd = os.open(name, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _CLOSE | _BINARY, dir_fd=parent)
+            fd = open_shared(name, dir_fd=parent)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):
                 raise PathRefused(path, "it is a symbolic link or a socket") from None

@@ -4,15 +4,16 @@ Rule: looks, and never guesses beyond what the files say; where two answers fit,
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from backfill.layouts import Layout, Named
+from backfill.layouts.base import Recognised, Recognising
 from backfill.layouts.registry import available, layout_class
 from backfill.oddities import MEDIA
 from backfill.sampling import sample
-from backfill.whichzone import disagreement, zone_of
+from backfill.whichzone import disagreement, disagreement_of, zone_by, zone_of
 from schema.errors import LayoutUnknown, NothingToDetect, PermissionMissing
 from schema.settings import StorageSettings
 
@@ -24,6 +25,9 @@ _BELOW = ("", "recordings", "videos", "media", "data/recordings", "output")
 
 _ORDER = ("frigate", "mediamtx", "kerberos", "motioneye", "zoneminder", "shinobi", "motion")
 """The stricter pattern first, so that it wins where two recognise as much."""
+
+_BY_THEIR_OWN = ("xprotect",)
+"""Layouts that recognise their folders themselves: they hold no media files."""
 
 _CHILDREN = 50
 """Folders looked at below the one that a person names."""
@@ -50,6 +54,10 @@ class Detected:
     hint: str = ""
     """Configuration that a storage of this layout wants and that nobody can guess."""
     notes: tuple[str, ...] = field(default=())
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the layout must be told to read it so."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """The recorder's own name of each camera -> what people call it, where the recorder says so."""
 
 
 class _Fit(NamedTuple):
@@ -77,6 +85,10 @@ def detect(folder: str, machine_zone: str, zone: str | None = None) -> Detected:
     folder = os.path.abspath(folder)
     if not os.path.isdir(folder):
         raise NothingToDetect(folder, "it is not a folder")
+    for name in _BY_THEIR_OWN:
+        known = _recognised(name, folder)
+        if known is not None:
+            return _detected(name, known, machine_zone, zone)
     found = _Search()
     for root in _usual(folder):
         found.look(root)
@@ -113,6 +125,43 @@ def detect(folder: str, machine_zone: str, zone: str | None = None) -> Detected:
             *found.broken.values(),
             *(f"{path} could not be read: Permission denied" for path in found.denied[:1]),
         ),
+    )
+
+
+def _recognised(name: str, folder: str) -> Recognised | None:
+    """Return what `folder` is by layout `name`'s own lights. Raises PermissionMissing."""
+    kind: object = layout_class(name)
+    if not isinstance(kind, Recognising):
+        return None
+    try:
+        return kind.recognise(folder)
+    except OSError as error:
+        raise PermissionMissing("looking for recordings", f"{folder}: {error.strerror}") from None
+
+
+def _detected(name: str, known: Recognised, machine_zone: str, zone: str | None) -> Detected:
+    """Return what a layout recognised by itself, with the zone that its names and times tell."""
+    traits = layout_class(name).from_settings(StorageSettings(root=known.root, layout=name)).traits
+    if zone is not None:
+        notes = disagreement_of(known.written, zone)
+    else:
+        zone, notes = zone_by(known.written, machine_zone)
+    if known.others:
+        number = f"{len(known.others):,} folders are" if len(known.others) > 1 else "1 folder is"
+        notes = [*notes, f"{number} none of this recorder's and will be left alone, such as {known.others[0]}"]
+    return Detected(
+        root=known.root,
+        layout=name,
+        title=traits.title,
+        cameras=tuple(sorted(said or camera for camera, said in known.cameras.items())),
+        files=known.units,
+        others=0,
+        other="",
+        zone=zone,
+        hint=traits.hint,
+        notes=(*notes, *known.notes),
+        options=known.options,
+        named={camera: said for camera, said in known.cameras.items() if said},
     )
 
 

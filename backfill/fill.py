@@ -109,7 +109,7 @@ async def fill(
         await tidy(plan, server, site, ledger, stagings)
         if not plan.tasks and not plan.refused:
             return FillResult()
-        reserve = Reserve(stagings, site.settings.fill.reserve)
+        reserve = Reserve(stagings, _least_free(site, server))
         tasks, left_out = await asyncio.to_thread(fitting, plan, site, ledger, stagings, reserve)
         fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
         run = _Run(site, peers, stagings, reserve, gate, Meter(listener), Lander(ledger, now), make_room)
@@ -123,6 +123,12 @@ async def fill(
             await asyncio.to_thread(_note_end, ledger, server, plan, fill_id, result, now())
         listener(FillEnded(server, result))
         return result
+
+
+def _least_free(site: Site, server: str) -> int:
+    """Return how much filling leaves free: what is configured, or what the recorder needs not to delete by itself."""
+    spares = [one.layout.traits.spare for one in site.storages if one.server == server]
+    return max([site.settings.fill.reserve, *spares])
 
 
 def _note_start(ledger: Ledger, server: str, at: int) -> int:

@@ -16,7 +16,7 @@ from backfill.storage import Storage
 from backfill.units import unit_files
 from schema.digests import hasher
 from schema.ledger.manifests import FileManifest, digest_of
-from schema.values import Kind, Mark, Segment, State
+from schema.values import LASTING, Kind, Mark, Segment, State
 
 _BLOCK = 256 * 1024
 
@@ -103,7 +103,7 @@ def _filled(segment: Segment, claim: _Claim) -> Segment:
         start=claim.start,
         end=claim.end,
         state=State.SEALED,
-        marks=segment.marks & (Mark.UNCLOSED | Mark.SUSPECT),
+        marks=segment.marks & (LASTING | Mark.SUSPECT),
         reason="",
     )
 

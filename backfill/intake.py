@@ -14,8 +14,9 @@ import msgspec
 from backfill.containers import Probe, probe
 from backfill.filled import Filled
 from backfill.layouts import EndRule, Named
+from backfill.layouts.base import Index, Indexed, Told
 from backfill.layouts.zones import resolve
-from backfill.seal import FUTURE, STALL, Look, judge, unusable
+from backfill.seal import FUTURE, STALL, Look, judge, judge_told, look_of, unusable
 from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, held_time, inode_of
 from backfill.units import measure_unit
 from schema.errors import PathRefused
@@ -66,6 +67,8 @@ class _Opened(NamedTuple):
     inode: int
     probe: Probe
     before: Segment | None
+    told: Told | None = None
+    """What the recorder's own index says of it, where there is one."""
 
 
 class Intake:
@@ -82,6 +85,10 @@ class Intake:
         self._zone = storage.zone
         self._now = now
         self._filled = filled
+        self._index: Index | None = None
+        if isinstance(storage.layout, Indexed):
+            ours = storage.origin is not None
+            self._index = storage.layout.index(storage.root, storage.zone, now, ours=ours)
 
     def look(
         self, folder: str, mtime_ns: int, known: dict[str, Segment], *, stat_all: bool = False, rejudge: bool = False
@@ -147,11 +154,17 @@ class Intake:
                 return path
             if entry.name != STATE_FOLDER and self._layout.enter(path):
                 found.subfolders.append(path)
+            elif remark := self._remark(path, folder=True):
+                found.skip(remark, path)
             return None
         if not entry.is_file(follow_symlinks=False):
             found.skip("not a regular file", path)
             return None
-        return path
+        return None if self._remark(path, folder=False) == "" else path
+
+    def _remark(self, path: str, *, folder: bool) -> str | None:
+        """Return what the layout says of what is no segment; nothing if it belongs there, None if it says nothing."""
+        return self._layout.remark(path, folder=folder) if isinstance(self._layout, Indexed) else None
 
     def _news(self, entry: os.DirEntry[str], before: Segment | None, stat_all: bool) -> os.stat_result | None:
         """Return the stat of an entry to judge; None if it is known, final, and still what it was. Raises OSError."""
@@ -188,13 +201,23 @@ class Intake:
         self, fresh: list[tuple[str, os.stat_result, Segment | None]], names: list[str], found: FolderLook
     ) -> None:
         """Open and judge the entries of `fresh`; `names` are the paths of all in the folder."""
+        if self._index is not None and fresh:
+            self._index.prepare(found.folder, [path for path, _, _ in fresh])
         opened = [one for path, info, before in fresh if (one := self._open(path, info, before, found)) is not None]
         # A file without an end mark is finished once its camera has a newer one.
-        need_next = self._layout.traits.end is EndRule.NEXT or any(not one.probe.closed for one in opened)
+        need_next = self._layout.traits.end is EndRule.NEXT or any(
+            one.told is None and not one.probe.closed for one in opened
+        )
         following = self._following(names) if need_next else {}
         for one in opened:
             look = Look(one.size, one.mtime_ns // 1000, one.probe, following.get(one.path))
-            verdict = judge(one.named, look, self._layout.traits, self._zone, self._now)
+            if one.told is None:
+                verdict = judge(one.named, look, self._layout.traits, self._zone, self._now)
+            elif _known_better(one, one.told):
+                found.kept += 1
+                continue
+            else:
+                verdict = judge_told(one.told, self._layout.traits, self._now)
             segment = Segment(
                 storage_id=self._storage.id,
                 camera=self._storage.shared_channel(one.named.channel),
@@ -228,6 +251,10 @@ class Intake:
             found.skip("name is not this recorder's", path)
             return None
         try:
+            if self._index is not None:
+                told = self._index.tell(path)
+                seen, mtime_ns = look_of(told).probe, held_time(told.mtime_ns)
+                return _Opened(path, told.named, told.size, mtime_ns, inode_of(info), seen, before, told)
             size, mtime_ns, probed = self._measure(path, info)
         except FileNotFoundError:
             found.settled = False  # deleted or renamed since it was listed
@@ -278,6 +305,17 @@ class Intake:
             found.kept += 1
         else:
             found.changed.append(segment)
+
+
+def _known_better(one: _Opened, told: Told) -> bool:
+    """Tell whether the ledger knows of the very same unit what the recorder's index did not tell this time.
+
+    An index that is away, damaged or just being written must not turn coverage into a gap.
+    """
+    before = one.before
+    if before is None or before.state is not State.SEALED or before.marks & Mark.UNCERTAIN:
+        return False
+    return bool(told.doubt or told.waiting) and (before.size, before.mtime_ns) == (one.size, one.mtime_ns)
 
 
 def _why(error: OSError | PathRefused) -> str:

@@ -33,7 +33,7 @@ from schema.errors import CannotPublish, DiskFull, PathRefused, PermissionMissin
 from schema.ledger import Ledger
 from schema.ledger.manifests import FileManifest, digest_of
 from schema.ledger.segments import Landing
-from schema.values import Kind, Landed, Mark, Refusal, Refused, Segment, State, Task
+from schema.values import LASTING, Kind, Landed, Refusal, Refused, Segment, State, Task
 
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 """What file systems say to a name they cannot hold."""
@@ -202,7 +202,7 @@ class Lander:
             kind=one.staged.manifest.kind,
             digest=digest_of(one.staged.files),
             origin=one.staged.task.peer,
-            marks=source.marks & Mark.UNCLOSED,
+            marks=source.marks & LASTING,
         )
 
     @staticmethod

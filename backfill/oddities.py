@@ -13,6 +13,7 @@ MEDIA = (".mp4", ".ts", ".mkv", ".m4s", ".avi", ".mov", ".flv", ".webm")
 _FOLDER = "folder cannot be read: "
 _FILE = "cannot be read: "
 _FOREIGN = "name is not this recorder's"
+_STRANGE = "unknown folder: "
 
 _OF_THE_FILE_SYSTEM = "lost+found"
 """Closed to everybody but root, in the root of every ext file system; no recorder writes there."""
@@ -32,6 +33,8 @@ def sift(folder: str, skipped: Sequence[tuple[str, str]]) -> list[Oddity]:
             kind, reason = OddKind.FILE_UNREADABLE, why.removeprefix(_FILE)
         elif why == _FOREIGN and path.lower().endswith(MEDIA):
             kind, reason = OddKind.UNRECOGNISED, why
+        elif why.startswith(_STRANGE):
+            kind, reason = OddKind.STRANGE_FOLDER, why.removeprefix(_STRANGE)
         else:
             continue
         before = found.get(kind, Oddity(folder, kind, 0, path, reason))
@@ -61,6 +64,10 @@ def sentences(title: str, odd: Mapping[OddKind, Oddities]) -> list[str]:
             f"{title}: {_number(one.number, 'media file')} {verb} not read, because the name is not this recorder's,"
             f" such as {one.example}"
         )
+    if OddKind.STRANGE_FOLDER in odd:
+        one = odd[OddKind.STRANGE_FOLDER]
+        verb = "is" if one.number == 1 else "are"
+        said.append(f"{title}: {_number(one.number, 'folder')} {verb} left alone ({one.example}: {one.reason})")
     return said
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from backfill.layouts import Named, Stamp
 from backfill.layouts.base import Unplaceable
-from backfill.site import Site, takes_side, takes_tree
+from backfill.site import Site, own_names, takes_side, takes_tree
 from backfill.storage import Storage
-from schema.values import Kind, Refusal, Segment
+from schema.values import Kind, Mark, Refusal, Segment
 
 _NAMES_TRIED = 30
 
@@ -26,14 +26,30 @@ def place(
     if not takers:
         return Refusal.LAYOUT_UNSAFE, ""
     problem = ""
+    if segment.marks & Mark.ENCRYPTED and not any(storage.layout.traits.decrypts for storage in takers):
+        return Refusal.ENCRYPTED, ""
     for storage in takers:
-        if takes_side(storage):
-            return site.side[storage.id, source_storage.id], segment.path
         try:
+            if takes_side(storage):
+                return site.side[storage.id, source_storage.id], _path_beside(storage, source_storage, segment)
             return storage, path_in(storage, source_storage, segment)
         except Unplaceable as error:
             problem = str(error)
     return Refusal.UNPLACEABLE, problem
+
+
+def _path_beside(storage: Storage, source_storage: Storage, segment: Segment) -> str:
+    """Return the path of `segment` beside the tree of `storage`: the peer's, or with this recorder's camera in it.
+
+    Raises Unplaceable.
+    """
+    if not own_names(storage, source_storage):
+        return segment.path
+    named = source_storage.layout.read(segment.path)
+    if named is None:
+        raise Unplaceable(f"{segment.path} is not a name of {source_storage.layout.traits.title}")
+    own = storage.own_camera(segment.camera)
+    return segment.path if own == named.camera else source_storage.layout.write(named._replace(camera=own))
 
 
 def path_in(storage: Storage, source_storage: Storage, segment: Segment) -> str:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from backfill.containers import Probe
 from backfill.layouts import CompleteRule, EndRule, Named, Stamp, StartRule, Traits
+from backfill.layouts.base import Told
 from backfill.layouts.zones import candidates, resolve
 from schema.moments import human_duration
 from schema.spans import DAY, MINUTE, SECOND
@@ -45,6 +46,9 @@ _LAG = 5 * SECOND
 
 _UNTOLD = 75 * MINUTE
 """How long a file may be whose length nothing but its last write tells: MediaMTX's hour, and its last key frames."""
+
+
+_UTC = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,25 @@ def judge(named: Named, look: Look, traits: Traits, zone: ZoneInfo, now: int) ->
     if look.probe.closed is None and now - look.mtime < STALL:
         marks |= Mark.SUSPECT
     return Verdict(State.SEALED, start, end, marks, doubt)
+
+
+def judge_told(told: Told, traits: Traits, now: int) -> Verdict:
+    """Return what a unit is of which the recorder's own index told, or only its name."""
+    verdict = judge(told.named, look_of(told), traits, _UTC, now)
+    if told.waiting:
+        return Verdict(State.OPEN, verdict.start, verdict.end, reason=told.waiting)
+    if verdict.state is not State.SEALED:
+        return verdict
+    # What only a name tells is looked at again by every scan that lists its folder: the index may know it by then.
+    doubt = int(Mark.UNCERTAIN | Mark.SUSPECT) if told.doubt else 0
+    return verdict._replace(marks=verdict.marks | told.marks | doubt, reason=told.doubt)
+
+
+def look_of(told: Told) -> Look:
+    """Return what was seen of a unit that was told of."""
+    proven = None if told.doubt else True
+    seen = Probe("folder", proven, None, told.problem, plays=not told.problem)
+    return Look(told.size, told.mtime_ns // 1000, seen)
 
 
 def unusable(look: Look, traits: Traits) -> str:

@@ -147,6 +147,12 @@ def takes_tree(storage: Storage) -> bool:
     return fill == "tree" or (fill == "auto" and storage.layout.traits.fill == "tree")
 
 
+def own_names(storage: Storage, source: Storage) -> bool:
+    """Tell whether what `source` gives to lie beside `storage` is to bear the names of the recorder here."""
+    same = storage.settings.layout == source.settings.layout
+    return same and storage.layout.traits.own_names and source.layout.traits.own_names
+
+
 def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
     """Return the side store for what `source` gives to `storage`: laid out as the source is, all of it filled."""
     for part in (source.server, source.name):
@@ -177,6 +183,6 @@ def _side_store(storage: Storage, source: Storage, ledger: Ledger) -> Storage:
         root=settings.root,
         layout=source.layout,
         settings=settings,
-        cameras=source.cameras,
+        cameras=storage.cameras if own_names(storage, source) else source.cameras,
         origin=source.server,
     )

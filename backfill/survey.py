@@ -17,6 +17,7 @@ from backfill.peer import Peer
 from backfill.placing import only_reads, place
 from backfill.settling import settle
 from backfill.site import Site
+from backfill.storage import Storage
 from schema.ledger import Ledger
 from schema.spans import Span, clip, merge
 from schema.values import Gap, Outage, Plan, Refusal, Refused, Segment, Task
@@ -167,6 +168,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     refused: list[Refused] = []
     served: list[Gap] = []
     useless = _useless(ledger, server)
+    devices = _devices(ledger, site, server)
     wanted: dict[str, list[Span]] = {}
     open_spans: dict[str, list[Span]] = {}
     before, after = _blur(site.peers(server), site) + doubt, _blur([server], site) + doubt
@@ -187,7 +189,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
         for source, new in chosen:
             if _traits_of(source.peer, source.segment) in brought:
                 continue  # it is here and counted as such, or it was deleted here
-            task = _task(site, server, source, new)
+            task = _task(site, server, source, new, devices)
             if isinstance(task, Task) and task.reads:
                 task = useless.get((task.peer, task.source.path), task)
             if isinstance(task, Task):
@@ -247,9 +249,22 @@ def _blur(servers: list[str], site: Site) -> int:
     return max((storage.layout.traits.blur for name in servers for storage in site.of(name)), default=0)
 
 
-def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task | Refused:
+def _devices(ledger: Ledger, site: Site, server: str) -> frozenset[str]:
+    """Return the cameras that a recorder has devices for, where it takes in what bears their names; else nothing."""
+    named = [one for one in site.storages if one.server == server and one.layout.traits.own_names]
+    with ledger.reading() as connection:
+        recorded = [camera for one in named for camera in ledger.coverage.newest(connection, one.id)]
+    configured = [camera for one in named for camera in one.cameras.values()]
+    return frozenset([*recorded, *configured]) if recorded else frozenset()
+
+
+def _task(
+    site: Site, server: str, source: plan_rules.Source, new: int, devices: Collection[str] = ()
+) -> Task | Refused:
     segment = source.segment
-    where = place(site, server, site.storage(segment.storage_id), segment)
+    where: tuple[Storage, str] | tuple[Refusal, str] = place(site, server, site.storage(segment.storage_id), segment)
+    if devices and segment.camera not in devices:
+        where = Refusal.STRANGE_DEVICE, ""
     if isinstance(where[0], Refusal):
         return Refused(
             server=server,

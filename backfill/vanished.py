@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from schema.spans import HOUR
-from schema.values import Mark, Segment, State
+from schema.values import LASTING, Segment, State
 
 DELETED = "deleted here"
 
@@ -37,7 +37,7 @@ class Moved:
         start = old.start if abs(new.start - old.start) <= HOUR else new.start
         end = start + old.end - old.start
         return msgspec.structs.replace(
-            kept, start=start, end=end, state=State.SEALED, marks=old.marks & Mark.UNCLOSED, reason=""
+            kept, start=start, end=end, state=State.SEALED, marks=old.marks & LASTING, reason=""
         )
 
 

@@ -98,6 +98,8 @@ class Watch:
         self._away: set[int] = set()
         self._unwatched: set[int] = set()
         """Storages that could not be watched when it was last tried."""
+        self._left_alone: set[int] = set()
+        """Storages whose recorder does not bear to be watched: they are rescanned."""
         self._everything = True
         self._first = True
         self._wake = asyncio.Event()
@@ -171,6 +173,12 @@ class Watch:
         Raises OSError if the kernel has nothing left to watch it with.
         """
         there = _folder_id(storage.root)
+        if not storage.layout.traits.watched:
+            if storage.id not in self._left_alone:
+                self._left_alone.add(storage.id)
+                title = storage.layout.traits.title
+                self._said(f"{storage.title} is not watched, for the sake of {title}; see scan.rescan")
+            return
         watched = self._watched.get(storage.id)
         if watched and watched[1] != there:
             del self._watched[storage.id]

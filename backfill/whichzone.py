@@ -36,7 +36,11 @@ def zone_of(root: str, read: Sequence[tuple[str, Named]], machine_zone: str) -> 
     Args:
         machine_zone: the IANA name of this machine's zone, tried first.
     """
-    written = list(_written(root, read[:: max(1, len(read) // _OPENED)]))
+    return zone_by(list(_written(root, read[:: max(1, len(read) // _OPENED)])), machine_zone)
+
+
+def zone_by(written: Written, machine_zone: str) -> tuple[str, list[str]]:
+    """Return the zone in which names are what they were in UTC, and what is doubtful about it."""
     fits = [zone for zone in (machine_zone, "UTC") if fitting(written, zone)]
     if fits:
         alike = len(fits) == 2 and _differs_from_utc(machine_zone, written[0][1])
@@ -68,7 +72,11 @@ def _fixed(late: int) -> str:
 
 def disagreement(root: str, read: Sequence[tuple[str, Named]], zone: str) -> list[str]:
     """Return what speaks against a zone that the operator named."""
-    written = list(_written(root, read[:: max(1, len(read) // _OPENED)]))
+    return disagreement_of(list(_written(root, read[:: max(1, len(read) // _OPENED)])), zone)
+
+
+def disagreement_of(written: Written, zone: str) -> list[str]:
+    """Return what speaks against a zone: names that are not what they were in UTC."""
     if not written or fitting(written, zone):
         return []
     return [f"the files were not last written when their names say in {zone}: check it"]

@@ -40,6 +40,12 @@ class Mark(IntEnum):
     SUSPECT = 4
     """It may not be final: nothing in it tells that its writer closed it, or it was found to have changed. The next
     scan looks at its size and last write again."""
+    ENCRYPTED = 8
+    """Its recorder encrypted it; only one that has the same password opens it."""
+
+
+LASTING = Mark.UNCLOSED | Mark.ENCRYPTED
+"""What stays true of a copy, and of a file under another name."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -155,6 +161,8 @@ class Refusal(StrEnum):
     SOURCE_UNREADABLE = "the source cannot be read"
     WRITE_FAILED = "writing here failed; the copy was dropped"
     NOT_PERMITTED = "not permitted to write here"
+    ENCRYPTED = "it is encrypted, and the recorder here is not known to have the password"
+    STRANGE_DEVICE = "its device is none of the recorder here, and no camera there is configured for it"
     NO_OUTAGE = "no outage explains it, and the policy fills outages only"
 
 
@@ -165,6 +173,8 @@ class OddKind(IntEnum):
     FILE_UNREADABLE = 1
     UNRECOGNISED = 2
     """A media file whose name is not the recorder's."""
+    STRANGE_FOLDER = 3
+    """A folder that is none of the recorder's, where all that is there should be."""
 
 
 @dataclass(frozen=True, slots=True)

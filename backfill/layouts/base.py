@@ -1,13 +1,15 @@
 """What a layout is: the two-way street between a path and a camera, a stream and a time, and the rules around it.
 
 Rule: a layout is pure. It reads no file and no clock; what a file's content says comes from `backfill.containers`,
-and `backfill.seal` puts the two together.
+and `backfill.seal` puts the two together. A recorder that keeps an index of its own has an `Index` beside its layout,
+and that one reads.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
+from zoneinfo import ZoneInfo
 
 from schema.settings import StorageSettings
 from schema.spans import SECOND
@@ -77,6 +79,14 @@ class Traits:
     """Whether the recorder ignores a folder `.recorder-sync` in its tree."""
     local: bool = False
     """Whether names hold local time, so that the storage's zone matters."""
+    watched: bool = True
+    """Whether the kernel may be asked for events below the root: it opens every folder there."""
+    own_names: bool = False
+    """Whether filled segments beside the tree bear the names of the recorder here, for it to take them in one day."""
+    decrypts: bool = False
+    """Whether the recorder here opens what the peer's has encrypted."""
+    spare: int = 0
+    """Free space in bytes below which the recorder itself starts to delete; filling leaves at least that."""
 
 
 class Stamp(NamedTuple):
@@ -104,6 +114,97 @@ class Named(NamedTuple):
     def channel(self) -> str:
         """The camera with its stream: what coverage is counted by."""
         return f"{self.camera}/{self.stream}" if self.stream else self.camera
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a recorder's index says of one unit, held against the files. Times in microseconds UTC."""
+
+    named: Named
+    """With its start as a UTC stamp and its length, as far as anything tells them."""
+    size: int
+    mtime_ns: int
+    """The unit's latest write, as `units.measure_unit` finds it."""
+    marks: int = 0
+    """Bits of `schema.values.Mark`."""
+    problem: str = ""
+    """Why it is no recording."""
+    waiting: str = ""
+    """Why it may not be final yet."""
+    doubt: str = ""
+    """Why its times are not certain."""
+
+
+class Index(Protocol):
+    """What one recorder's own index says of its units, for one scan. Runs in a thread of the scan."""
+
+    def prepare(self, folder: str, units: Sequence[str]) -> None:
+        """Read what the recorder says of `units`, paths in `folder`; what cannot be read is told of each unit."""
+        ...
+
+    def tell(self, unit: str) -> Told:
+        """Return what is known of one of the units that were prepared. Raises OSError if it cannot be measured."""
+        ...
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A layout whose recorder keeps an index of its units, which says more than their names."""
+
+    def index(self, root: str, zone: ZoneInfo, now: int, *, ours: bool) -> Index:
+        """Return the index of the storage at `root`. `ours`: everything there was filled by us."""
+        ...
+
+    def remark(self, path: str, *, folder: bool) -> str | None:
+        """Return why `path`, which is neither a unit nor entered, is skipped.
+
+        Nothing: it belongs to the recorder and needs no word. None: nothing special is known of it.
+        """
+        ...
+
+
+class Entry(NamedTuple):
+    """One filled unit that an index of ours is to tell of. Times in microseconds UTC."""
+
+    path: str
+    start: int
+    end: int
+
+
+@runtime_checkable
+class Indexing(Protocol):
+    """A layout whose filled units beside the tree need an index, so that something can read them."""
+
+    def index_files(self, root: str, entries: Iterable[Entry]) -> Mapping[str, bytes]:
+        """Return the files, by path below `root`, that tell of exactly `entries`; reads the units. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """What a folder is, found by the recorder's own files in it."""
+
+    root: str
+    options: Mapping[str, str]
+    """How the layout is to be configured for it."""
+    cameras: Mapping[str, str]
+    """The recorder's own name of each camera -> what people call it; nothing where it does not say."""
+    units: int
+    others: tuple[str, ...] = ()
+    """Folders that are none of the recorder's."""
+    written: tuple[tuple[Stamp, int], ...] = ()
+    """What names say and when it was in UTC, to find the zone of local names."""
+    notes: tuple[str, ...] = field(default=())
+
+
+@runtime_checkable
+class Recognising(Protocol):
+    """A layout that recognises its folders by more than the names of media files."""
+
+    @classmethod
+    def recognise(cls, folder: str) -> Recognised | None:
+        """Return what `folder` is, or None if this recorder did not write it. Raises OSError."""
+        ...
 
 
 class Unplaceable(ValueError):

@@ -21,6 +21,7 @@ _BUILT_IN = {
     "motioneye": "backfill.layouts.motion:MotionEye",
     "shinobi": "backfill.layouts.shinobi:Shinobi",
     "template": "backfill.layouts.template:Template",
+    "xprotect": "backfill.layouts.xprotect:XProtect",
     "zoneminder": "backfill.layouts.zoneminder:ZoneMinder",
 }
 

@@ -29,6 +29,8 @@ ADVICE: Mapping[Refusal, str] = {
     Refusal.SOURCE_UNREADABLE: "look at that disk and at its permissions",
     Refusal.WRITE_FAILED: "look at the disk here; the next fill tries again",
     Refusal.NOT_PERMITTED: "give the user that runs recorder-sync write access",
+    Refusal.ENCRYPTED: 'if both banks have the same passwords, set options = { passwords = "shared" } here',
+    Refusal.STRANGE_DEVICE: "map the peer's device to this recorder's in [servers.cameras]",
     Refusal.NO_OUTAGE: 'set policy = "always" if the recorder should record all the time',
 }
 """What helps against a reason, where something does."""

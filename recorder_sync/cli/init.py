@@ -6,6 +6,7 @@ import os
 import re
 import time
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -154,22 +155,59 @@ def configuration(names: list[str], found: list[Detected]) -> str:
         'reserve = "2 GB"       # free space that filling never touches',
         '# bandwidth = "50 MB/s"',
     ]
+    shared = shared_names(found)
     for name, one in zip(names, found, strict=True):
         lines += [
             "",
             "[[servers]]",
             f"name = {quoted(name)}",
             f"# cameras: {', '.join(one.cameras[:20])}{' ...' if len(one.cameras) > 20 else ''}",
+            *_cameras(one, shared),
             "",
             "[[servers.storages]]",
             f"root = {quoted(one.root)}",
             f'layout = "{one.layout}"',
+            *_options(one),
             f'zone = "{one.zone}"',
             '# retention = "10d"    # how long this recorder keeps recordings',
         ]
         lines += [f"# note: {' '.join(note.split())}" for note in one.notes]
         lines += ["", *(f"# {line}" for line in one.hint.splitlines())] if one.hint else []
     return "\n".join(lines) + "\n"
+
+
+def shared_names(found: list[Detected]) -> dict[str, str]:
+    """Return what each camera is to be called that its recorder has a name for: by its own name there.
+
+    What two recorders call differently is one camera if its own name is the same in both: the first one's word counts.
+    A name that one recorder gave to two cameras is none: they keep their own.
+    """
+    twice = {said for one in found for said, number in Counter(one.named.values()).items() if number > 1}
+    called: dict[str, str] = {}
+    for one in found:
+        for camera, said in one.named.items():
+            if said not in twice:
+                called.setdefault(camera, said)
+    # Where the first one's word is what another camera of a second recorder is called, neither can have it there.
+    clash = {
+        said
+        for one in found
+        for said, number in Counter(called[camera] for camera in one.named if camera in called).items()
+        if number > 1
+    }
+    return {camera: said for camera, said in called.items() if said not in clash}
+
+
+def _cameras(one: Detected, shared: dict[str, str]) -> list[str]:
+    """Return the table that tells a server's cameras by what people call them, if its recorder says it."""
+    lines = [f"{quoted(camera)} = {quoted(shared[camera])}" for camera in sorted(one.named) if camera in shared]
+    about = "# what the recorder calls its cameras; a camera must be called the same on every server"
+    return ["", "[servers.cameras]", about, *lines] if lines else []
+
+
+def _options(one: Detected) -> list[str]:
+    options = ", ".join(f"{key} = {quoted(value)}" for key, value in sorted(one.options.items()))
+    return [f"options = {{ {options} }}"] if options else []
 
 
 def show(config: Path, documents: list[DetectedDocument]) -> None:
