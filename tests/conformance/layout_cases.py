@@ -39,6 +39,9 @@ def mediamtx(
     )
 
 
+DEVICE = "e227d322-9fba-426a-92bc-7e05290eda00"
+BANK = "11f3a5c0-6f0f-4d0e-9b58-7f2f2a0c9e10"
+
 CASES = [
     Case(
         "frigate",
@@ -120,6 +123,22 @@ CASES = [
             ("1/4000/4000-video.mkv", "1", None, None),
         ],
     ),
+    Case(
+        "xprotect bank",
+        "xprotect",
+        [
+            (f"{DEVICE}_LOCAL_2026-07-01_14-00-00", DEVICE, "2026-07-01T14:00:00", None),
+            (f"{DEVICE}_ARCHIVE_2_2026-11-22_12-00-00 (Edge)", DEVICE, "2026-11-22T12:00:00", None),
+            (f"{DEVICE.upper()}_LOCAL_2024-02-29_23-59-59", DEVICE, "2024-02-29T23:59:59", None),
+        ],
+    ),
+    Case(
+        "xprotect banks",
+        "xprotect",
+        [(f"{BANK}/{DEVICE}_LOCAL_2026-07-01_14-00-00", DEVICE, "2026-07-01T14:00:00", None)],
+        {"banks": "several"},
+    ),
+    Case("xprotect export", "xprotect", [(DEVICE, DEVICE, None, None)], {"export": "yes"}),
     Case(
         "template with every clock field",
         "template",

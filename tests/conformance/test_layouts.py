@@ -33,7 +33,7 @@ def moment(digits: str | None) -> Stamp | None:
 
 
 def test_every_layout_that_comes_with_us_is_in_this_suite() -> None:
-    ours = {"frigate", "kerberos", "mediamtx", "motion", "motioneye", "shinobi", "template", "zoneminder"}
+    ours = {"frigate", "kerberos", "mediamtx", "motion", "motioneye", "shinobi", "template", "xprotect", "zoneminder"}
     assert {case.layout for case in CASES} == ours
     assert ours <= set(available())
 
@@ -92,7 +92,8 @@ def test_an_odd_camera_name_is_read_back_or_refused(case: Case, camera: str) -> 
         try:
             written = layout.write(renamed)
         except Unplaceable:
-            assert not case.names_camera or case.layout == "frigate", f"{camera} is a fine name here"
+            strict = case.layout in ("frigate", "xprotect")
+            assert not case.names_camera or strict, f"{camera} is a fine name here"
         else:
             assert layout.read(written) == renamed
 
@@ -114,7 +115,8 @@ def test_a_camera_that_no_folder_could_be_is_never_written(case: Case, camera: s
     assert not any(part in ("", ".", "..") or part.startswith(".") for part in written.split("/"))
 
 
-NAMING = [pytest.param(case, id=case.title) for case in CASES if case.names_camera]
+NAMING = [pytest.param(case, id=case.title) for case in CASES if case.names_camera and case.layout != "xprotect"]
+"""Those whose cameras have names; XProtect's have numbers, which no letter case tells apart."""
 
 
 @pytest.mark.parametrize("case", NAMING)
@@ -198,6 +200,8 @@ WRONG = [
     (Case("", "motion", [], {"movie_filename": "%{fps}-%s"}), "braces"),
     (Case("", "motion", [], {"movie_filename": "%$-%s", "camera": "x"}), "'x' would not count"),
     (Case("", "shinobi", [], {"useUTC": "yes"}), "not 'yes'"),
+    (Case("", "xprotect", [], {"export": "true"}), "option 'export' is 'no' or 'yes', not 'true'"),
+    (Case("", "xprotect", [], {"bank": "several"}), "did you mean 'banks'"),
     (Case("", "template", [], pattern="%Y-%m-%d/%H-%M-%S.mp4"), "no {camera}"),
     (Case("", "template", [], pattern="{Camera}/%s.mp4"), "a '{' that belongs to no field"),
     (Case("", "template", [], pattern="{camera}/%s.mp4%"), "a '%' that belongs to no field"),

@@ -34,6 +34,7 @@ _BOM = b"\xef\xbb\xbf"
 _DECLARATION = re.compile(rb"<\?xml\s[^>]{0,200}?\?>")
 _ENCODING = re.compile(rb"encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
 _START = re.compile(rb"\s*<bank(?:\s[^<>]{0,500})?>")
+_EMPTY = re.compile(rb"\s*<bank(?:\s[^<>]{0,500})?/>\s*")
 _NAMED_TABLE = re.compile(rb"<table>\s*<name>([^<]{1,300})</name>")
 _TOO_DEEP = etree.XPath("boolean(/*" + "/*" * _DEPTH + ")")
 
@@ -127,14 +128,12 @@ def _body(content: bytes) -> int | None:
         raise CacheBad("it is not in UTF-8")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise CacheBad("it declares a document type, which no recorder writes")
+    if content.find(b"<!", start) >= 0 or content.find(b"<?", start) >= 0 or _EMPTY.fullmatch(content, start):
+        return None
     root = _START.match(content, start)
     if root is None or not content[-64:].rstrip().endswith(b"</bank>"):
-        # A bank without a table may be an empty element.
-        if re.fullmatch(rb"\s*<bank(?:\s[^<>]{0,500})?/>\s*", content[start : start + 4096]):
-            return None
         raise CacheBad("it does not end where it should: it is being written, or was cut off")
-    plain = content.find(b"<!", start) < 0 and content.find(b"<?", start) < 0
-    return root.end() if plain else None
+    return root.end()
 
 
 def _plain(content: bytes, start: int, wanted: Collection[str] | None) -> Iterator[etree._Element]:
@@ -171,6 +170,8 @@ def _all(content: bytes) -> Iterator[etree._Element]:
             remove_pis=True,
         ):
             depth += 1 if event == "start" else -1
+            if depth == 1 and event == "start" and element.tag != "bank":
+                raise CacheBad("it is no bank's index")
             if depth > _DEPTH + 1:
                 raise CacheBad("its elements lie in one another too deep")
             if event == "end" and depth == 1 and element.tag == "table":

@@ -7,7 +7,7 @@ through `sharing`. Runs in a thread of the scan.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -58,7 +58,6 @@ class BankIndex:
         sizes: Sizes,
         last: LastGood,
         ours: bool,
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._root = root
         self._layout = layout
@@ -67,7 +66,6 @@ class BankIndex:
         self._sizes = sizes
         self._last = last
         self._ours = ours
-        self._pause = pause
         self._tables: dict[str, Table] = {}
         self._standing = Standing.ABSENT
         self._before: dict[str, int] = {}
@@ -119,7 +117,7 @@ class BankIndex:
         mtime_ns = 0
         for attempt in range(_TRIES):
             if attempt:
-                self._pause(_PAUSE_SECONDS)
+                time.sleep(_PAUSE_SECONDS)
             try:
                 content, mtime_ns = read_whole(path, MOST_BYTES)
                 told = tables(content, names)

@@ -70,7 +70,7 @@ class XProtect:
             complete=CompleteRule.NAME,
             segment=HOUR,
             joint=2 * SECOND,
-            blur=SECOND // 1000,
+            blur=0,  # the index has the pictures' own times; whole tables are large, so none is fetched for nothing
             fill="side",
             after="a viewer opened on the bank beside, or an import while the recorder's service is stopped:"
             " see docs/guide/xprotect.md",
