@@ -77,11 +77,13 @@ class Pair:
 
 
 @contextmanager
-def linked(base: Path, *, encrypted: bool = True, observed: Observed | None = None) -> Iterator[Pair]:
-    """Give a pair whose recordings are below `base`, with a ledger for each."""
+def linked(
+    base: Path, *, encrypted: bool = True, observed: Observed | None = None, layout: str = "frigate", more: str = ""
+) -> Iterator[Pair]:
+    """Give a pair whose recordings are below `base`, with a ledger for each; `more` goes into each storage."""
     trusts = paired(base, "a", "b")
     known = {identity.name: name for name, identity in trusts["b"].peers().items()}
-    with _bench(base, "b", "") as b:
+    with _bench(base, "b", "", layout, more) as b:
         answers = Answers(
             lambda: b.site,
             b.ledger,
@@ -107,7 +109,7 @@ def linked(base: Path, *, encrypted: bool = True, observed: Observed | None = No
             timeout=TIMEOUT,
         )
         try:
-            with _bench(base, "a", peers) as a:
+            with _bench(base, "a", peers, layout, more) as a:
                 yield Pair(a, b, trusts, client, serving)
         finally:
             client.close()
@@ -115,8 +117,9 @@ def linked(base: Path, *, encrypted: bool = True, observed: Observed | None = No
 
 
 @contextmanager
-def _bench(base: Path, name: str, peers: str) -> Iterator[make.Bench]:
+def _bench(base: Path, name: str, peers: str, layout: str, more: str) -> Iterator[make.Bench]:
     head = make.CONFIG.replace("ledger.db", f"ledger-{name}.db")
-    settings = parse((make.config_text(name, head=head) + peers).encode(), base / f"{name}.toml")
+    text = make.config_text(name, layout=layout, more=more, head=head) + peers
+    settings = parse(text.encode(), base / f"{name}.toml")
     with Ledger.open(settings.ledger) as ledger:
         yield make.Bench(base, settings, ledger, build_site(settings, ledger))

@@ -18,6 +18,7 @@ from backfill.storage import Storage
 from backfill.watch import Watch
 from schema.spans import HOUR, SECOND
 from tests import make
+from tests.xprotect import FRONT, Recorder
 
 NEVER = 24 * HOUR
 DEADLINE = 20.0
@@ -117,6 +118,31 @@ def test_a_segment_in_a_new_hour_is_known(pair: make.Bench, polling: bool) -> No
         await watched.until(knows(pair, 3600))
 
     run(steps, pair, polling=polling)
+
+
+@observers
+def test_a_storage_whose_recorder_does_not_bear_it_is_only_rescanned(
+    tmp_path: Path, polling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's events open every folder, and XProtect's live tables are nobody's to open."""
+    with make.bench(tmp_path, make.config_text("a", layout="xprotect")) as bench:
+        recorder = Recorder(bench.root("a"))
+        recorder.record(FRONT, make.T0, make.T0 + HOUR)
+        watched_folders: list[str] = []
+        monkeypatch.setattr(
+            "watchdog.observers.api.BaseObserver.schedule",
+            lambda _, __, path, **___: watched_folders.append(path),
+        )
+
+        async def steps(watched: Watched) -> None:
+            recorder.close(FRONT)
+            before = len(watched.asked)
+            await watched.until(lambda: len(watched.asked) > before + 1)
+            assert watched_folders == []
+            assert set(watched.asked) == {("a", None)}
+            assert watched.said == ["a/main is not watched, for the sake of Milestone XProtect; see scan.rescan"]
+
+        run(steps, bench, polling=polling, rescan=SECOND)
 
 
 def test_a_segment_that_is_moved_into_place_is_known(pair: make.Bench, tmp_path: Path) -> None:
