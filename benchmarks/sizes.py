@@ -21,6 +21,9 @@ class Sizes:
     segments_tenth: int
     segments_short: int
     """Of ten seconds; enough that an hour of 50 cameras has something before and behind it."""
+    bank_cameras: int
+    bank_hours: int
+    """Tables of one hour each."""
     slow: Shape
     """What is filled over a slow line."""
     back: Shape
@@ -50,6 +53,8 @@ FULL = Sizes(
     segments=1_000_000,
     segments_tenth=100_000,
     segments_short=100_000,
+    bank_cameras=50,
+    bank_hours=30 * 24,
     slow=_hole(240, 2 * MIB),
     back=_hole(1000, 2 * MIB, cameras=5),
     backs=3,
@@ -66,6 +71,8 @@ QUICK = Sizes(
     segments=40_000,
     segments_tenth=20_000,
     segments_short=60_000,
+    bank_cameras=4,
+    bank_hours=24,
     slow=_hole(8, 256 * KIB),
     back=_hole(20, 256 * KIB, cameras=5),
     backs=1,

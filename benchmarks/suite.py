@@ -1,5 +1,6 @@
 """Which parts there are and in what order they run; each cleans up behind itself."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,8 +18,9 @@ FRIGATE = 10
 """Seconds that its segments last."""
 
 DEFAULT = ("large", "small", "hour", "resume", "scan", "ledger")
-PARTS = (*DEFAULT, "link")
-"""The link takes longer than all others together, and only runs when it is asked for."""
+PARTS = (*DEFAULT, "bank", "link")
+"""The link takes longer than all others together, and the bank of an XProtect recorder has half a million files: both
+only run when they are asked for."""
 
 
 class Suite:
@@ -52,6 +54,8 @@ class Suite:
             self._drop(pair)
         if "ledger" in parts:
             self._ledger()
+        if "bank" in parts:
+            self._bank()
         if "link" in parts:
             link = LinkSuite(self._folder, self._sizes, self._rounds, keep=self._keep, say=self._say)
             link.run()
@@ -110,6 +114,23 @@ class Suite:
             self._figure(f"first survey{name}", told["first_survey"], "s", f"first survey after intake of {among}")
             self._figure(f"survey{name}", told["survey"], "s", f"survey of {among}")
             self._figure(f"planning{name}", told["survey"] + told["plan"], "s", f"survey and plan: {hour}")
+
+    def _bank(self) -> None:
+        """Index an XProtect bank, and again after little changed."""
+        cameras, hours = self._sizes.bank_cameras, self._sizes.bank_hours
+        self._say(f"bank: writing {cameras * hours:,} tables")
+        folder = self._folder / "bank"
+        folder.mkdir()
+        told = measure.run(
+            measure.worker("bank", str(folder), str(cameras), str(hours)), written=folder, syncs=True, works=True
+        ).told
+        bank = f"an XProtect bank of {told['first_added']:,} tables, its cache of {told['cache'] / 2**20:.0f} MiB"
+        self._figure("bank, first scan", told["first"], "s", f"first scan of {bank}")
+        self._figure("bank, rescan", told["again"], "s", f"rescan, nothing changed, of {bank}")
+        self._figure("bank, one closed", told["one"], "s", f"rescan, {told['one_added']} table closed, of {bank}")
+        self._figure("bank, each closed", told["each"], "s", f"rescan, {told['each_added']} tables closed, of {bank}")
+        if not self._keep:
+            shutil.rmtree(folder)
 
     def _pair(self, name: str, shape: Shape, *, scan: bool = False) -> Pair:
         self._say(f"{name}: writing and scanning {_number(shape) + shape.lost_files:,} files, twice")

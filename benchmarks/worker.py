@@ -159,6 +159,10 @@ def main(arguments: list[str]) -> None:
     recording.add_argument("folder", type=Path)
     recording.add_argument("segments", type=int)
     recording.add_argument("length", type=int)
+    banking = command("bank", _bank)
+    banking.add_argument("folder", type=Path)
+    banking.add_argument("cameras", type=int)
+    banking.add_argument("hours", type=int)
     given = parser.parse_args(arguments)
     told = given.work(given)
     told["peak"] = own_peak()
@@ -169,6 +173,12 @@ def _ledger(given: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.scale import measure_ledger
 
     return measure_ledger(given.folder, given.segments, given.length)
+
+
+def _bank(given: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.bank import measure_bank
+
+    return measure_bank(given.folder, given.cameras, given.hours)
 
 
 if __name__ == "__main__":

@@ -378,7 +378,10 @@ def _nested(settings: Settings) -> str | None:
 
 def _inside(path: str, folder: str) -> bool:
     """Tell whether an absolute path is `folder` or lies in it."""
-    return os.path.commonpath((path, folder)) == folder
+    try:
+        return os.path.commonpath((path, folder)) == folder
+    except ValueError:
+        return False  # on different drives or shares of Windows
 
 
 def zone_problem(zone: str) -> str | None:
@@ -404,6 +407,8 @@ def _resolve(settings: Settings, base: Path) -> Settings:
             return None
         if not path.strip() or "\0" in path:
             raise ValueError(f"{key} {path!r} is no path")
+        if os.name != "nt" and path.startswith("\\\\"):
+            raise ValueError(f"{key} {path!r} is a share as Windows names it: mount it here and give that folder")
         try:
             return os.path.normpath(base / Path(path).expanduser())
         except RuntimeError:

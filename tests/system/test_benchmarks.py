@@ -55,6 +55,13 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Document:
     return document(tmp_path_factory.mktemp("benchmarks"))
 
 
+def test_a_bank_is_indexed_once_and_then_what_was_closed_since(tmp_path: Path) -> None:
+    figures = {one.name: one.title for one in document(tmp_path, "--only", "bank").figures}
+    assert set(figures) == {"bank, first scan", "bank, rescan", "bank, one closed", "bank, each closed"}
+    assert "rescan, 1 table closed, of" in figures["bank, one closed"]
+    assert "rescan, 4 tables closed, of an XProtect bank of 96 tables" in figures["bank, each closed"]
+
+
 @pytest.mark.slow
 def test_a_quick_run_measures_every_part(quick: Document) -> None:
     assert quick.quick
@@ -63,7 +70,7 @@ def test_a_quick_run_measures_every_part(quick: Document) -> None:
     assert cold or any(sentence.startswith("hour-cold") for sentence in quick.absent)
     assert {"first scan", "rescan", "intake", "planning", "planning, tenth"} <= {one.name for one in quick.figures}
     assert set(DEFAULT) == {"large", "small", "hour", "resume", "scan", "ledger"}
-    assert set(PARTS) - set(DEFAULT) == {"link"}
+    assert set(PARTS) - set(DEFAULT) == {"bank", "link"}
 
 
 @pytest.mark.slow

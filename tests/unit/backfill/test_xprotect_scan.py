@@ -101,16 +101,17 @@ def test_what_belongs_into_a_bank_is_no_foreign_file(bench: Bench) -> None:
 def test_unknown_folders_are_left_alone_and_told(bench: Bench) -> None:
     recorder = Recorder(bench.root("a"))
     recorder.hours(FRONT, T0, 1)
-    for name in ("New folder", f"{FRONT}_LOCAL_2026-13-01_00-00-00", f"{FRONT}_LOCAL_2026-11-22_12-00-00.part"):
+    stamped = ("2026-13-01_00-00-00", "0001-01-01_00-00-00", "2026-11-22_12-00-00.part")
+    for name in ("New folder", *(f"{FRONT}_LOCAL_{stamp}" for stamp in stamped)):
         make.put(bench.root("a"), f"{name}/x.blk", b"x", T0)
     [report] = bench.scan()
-    assert report.skipped["unknown folder: it is no table of this recorder"] == 3
+    assert report.skipped["unknown folder: it is no table of this recorder"] == 4
     with bench.ledger.reading() as connection:
         odd = bench.ledger.oddities.of(connection, bench.site.storages[0].id)
     from backfill.oddities import sentences
 
     [said] = sentences("a/main", odd)
-    assert said.startswith("a/main: 3 folders are left alone (") and "it is no table of this recorder" in said
+    assert said.startswith("a/main: 4 folders are left alone (") and "it is no table of this recorder" in said
     assert len(rows(bench)) == 1
 
 

@@ -1,9 +1,11 @@
 """Configurations that parse but would mix up what belongs to whom are refused, with the place."""
 
+import ntpath
 from pathlib import Path
 
 import pytest
 
+from schema import settings
 from schema.errors import ConfigInvalid
 from schema.settings import Settings, parse
 
@@ -54,3 +56,18 @@ def test_the_ledger_does_not_lie_in_a_root() -> None:
 def test_the_ledger_is_the_file_that_is_named() -> None:
     assert read('ledger = "l.db"').ledger == "/srv/site?/l.db"
     assert read('ledger = "postgresql+psycopg://u@h/n"').ledger == "postgresql+psycopg://u@h/n"
+
+
+def test_a_share_as_windows_names_it_is_refused_elsewhere() -> None:
+    with pytest.raises(ConfigInvalid, match=r"side '\\\\\\\\nas\\\\video' is a share as Windows names it: mount it"):
+        read(more="side = '\\\\nas\\video'")
+
+
+def test_on_windows_folders_on_other_drives_and_shares_do_not_lie_in_one_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settings.os, "path", ntpath)
+    assert not settings._inside(r"\\nas\video\MediaDatabase", r"C:\recorder-sync")
+    assert not settings._inside(r"D:\MediaDatabase", r"C:\MediaDatabase")
+    assert not settings._inside(r"\\nas\other\bank", r"\\nas\video")
+    assert settings._inside(r"\\nas\video\MediaDatabase\bank", r"\\nas\video\MediaDatabase")
