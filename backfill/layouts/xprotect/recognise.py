@@ -6,6 +6,7 @@ That is also why an export is not guessed: its tables look live.
 
 import os
 from dataclasses import dataclass, field
+from itertools import islice
 
 from backfill.layouts.base import Recognised, Stamp
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, Table, tables
@@ -15,6 +16,9 @@ from backfill.sharing import TooLarge, read_whole
 _MARKS = ("config.xml", "synckey")
 _BANKS = 64
 """Folders that are looked at for banks; a recorder has a few."""
+
+_LOOKS = 500_000
+"""Entries of a folder that are looked at: five times the tables of a large bank, and an end to any other folder."""
 
 _SAMPLES = 40
 _EXPORT = (
@@ -56,7 +60,7 @@ def _look(path: str) -> _Bank:
     found = _Bank(path)
     try:
         with os.scandir(path) as entries:
-            for entry in entries:
+            for entry in islice(entries, _LOOKS):
                 if entry.name.startswith("."):
                     continue
                 if not entry.is_dir(follow_symlinks=False):

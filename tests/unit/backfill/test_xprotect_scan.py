@@ -303,14 +303,15 @@ def test_a_table_that_the_index_does_not_name_yet_waits_an_hour(bench: Bench) ->
 
 def test_an_uncertain_table_becomes_certain_once_the_index_names_it(bench: Bench) -> None:
     recorder = Recorder(bench.root("a"))
-    [name] = recorder.hours(FRONT, T0 + 100, 1)
+    recorder.record(FRONT, T0 + 7 * MINUTE, T0 + HOUR)
+    name = recorder.close(FRONT)
     (bench.root("a") / "cache.xml").unlink()
     bench.scan()
-    assert only(bench).marks == Mark.UNCERTAIN | Mark.SUSPECT
+    assert (only(bench).marks, only(bench).start) == (Mark.UNCERTAIN | Mark.SUSPECT, T0), "an hour, for all it knows"
     assert "only its folder's name tells a time" in only(bench).reason
     recorder.write_cache(T0 + HOUR)
     bench.scan()
-    assert (only(bench).path, only(bench).marks, only(bench).start) == (name, 0, T0 + 100 - 100)
+    assert (only(bench).path, only(bench).marks, only(bench).start) == (name, 0, T0 + 7 * MINUTE)
 
 
 def test_of_two_caches_the_second_tells_what_the_first_does_not(bench: Bench) -> None:
@@ -322,9 +323,9 @@ def test_of_two_caches_the_second_tells_what_the_first_does_not(bench: Bench) ->
     recorder.closed = [one for one in recorder.closed if one not in early]
     recorder.write_cache(T0 + 2 * HOUR)
     bench.scan()
-    assert sorted((row.state, row.start) for row in rows(bench).values()) == [
-        (State.SEALED, T0),
-        (State.SEALED, T0 + HOUR),
+    assert sorted((row.state, row.marks, row.start) for row in rows(bench).values()) == [
+        (State.SEALED, 0, T0),
+        (State.SEALED, 0, T0 + HOUR),
     ]
 
 
