@@ -105,6 +105,12 @@ class Intake:
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
+                    known_as = unseen.get(entry.name)
+                    if known_as is not None and not (stat_all or rejudge) and _is_final(entry, known_as):
+                        del unseen[entry.name]  # the common case, and a bank of XProtect may have tens of thousands
+                        names.append(known_as.path)
+                        found.kept += 1
+                        continue
                     name = self._usable(entry, folder, found)
                     if name is None:
                         continue
@@ -171,8 +177,7 @@ class Intake:
         if before is None or before.state in (State.OPEN, State.GONE) or entry.inode() & INODE_MASK != before.inode:
             return entry.stat(follow_symlinks=False)
         # What was quarantined or never closed may have had a writer after all: a stalled disk, a sleeping machine.
-        final = before.state is State.SEALED and not before.marks & (Mark.UNCLOSED | Mark.SUSPECT)
-        if final and not stat_all:
+        if _is_final(entry, before) and not stat_all:
             return None
         info = entry.stat(follow_symlinks=False)
         same = info.st_size == before.size and held_time(info.st_mtime_ns) == before.mtime_ns
@@ -305,6 +310,12 @@ class Intake:
             found.kept += 1
         else:
             found.changed.append(segment)
+
+
+def _is_final(entry: os.DirEntry[str], before: Segment) -> bool:
+    """Tell whether an entry is what the ledger knows under its name, and that is final."""
+    final = before.state is State.SEALED and not before.marks & (Mark.UNCLOSED | Mark.SUSPECT)
+    return final and entry.inode() & INODE_MASK == before.inode
 
 
 def _known_better(one: _Opened, told: Told) -> bool:

@@ -180,22 +180,15 @@ def shared_names(found: list[Detected]) -> dict[str, str]:
     """Return what each camera is to be called that its recorder has a name for: by its own name there.
 
     What two recorders call differently is one camera if its own name is the same in both: the first one's word counts.
-    A name that one recorder gave to two cameras is none: they keep their own.
+    A name that two cameras of one recorder would have is none: they keep their own.
     """
-    twice = {said for one in found for said, number in Counter(one.named.values()).items() if number > 1}
     called: dict[str, str] = {}
     for one in found:
-        for camera, said in one.named.items():
-            if said not in twice:
-                called.setdefault(camera, said)
-    # Where the first one's word is what another camera of a second recorder is called, neither can have it there.
-    clash = {
-        said
-        for one in found
-        for said, number in Counter(called[camera] for camera in one.named if camera in called).items()
-        if number > 1
+        called = {**one.named, **called}
+    twice = {
+        said for one in found for said, number in Counter(called[camera] for camera in one.named).items() if number > 1
     }
-    return {camera: said for camera, said in called.items() if said not in clash}
+    return {camera: said for camera, said in called.items() if said not in twice}
 
 
 def _cameras(one: Detected, shared: dict[str, str]) -> list[str]:

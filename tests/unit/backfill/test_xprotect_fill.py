@@ -23,7 +23,7 @@ from schema.spans import HOUR, MINUTE
 from schema.values import FillResult, Mark, Refusal, Segment, State
 from tests import make
 from tests.make import T0, Bench
-from tests.xprotect import FRONT, MEDIA, SMALL, Recorder
+from tests.xprotect import FRONT, MEDIA, SMALL, YARD, Recorder
 
 Benches = Callable[[str], AbstractContextManager[Bench]]
 
@@ -251,6 +251,27 @@ def test_a_bank_that_lost_everything_is_filled_whole(bench: Bench) -> None:
     Recorder(bench.root("b")).hours(FRONT, T0, 3)
     bench.scan()
     assert len(fill(bench, since=T0).landed) == 3
+
+
+def test_a_bank_that_lost_everything_is_filled_whole_where_some_devices_are_mapped(benches: Benches) -> None:
+    with benches(mapped(f'{YARD} = "yard"', "")) as bench:
+        Recorder(bench.root("a"))
+        Recorder(bench.root("b")).hours(FRONT, T0, 3)
+        bench.scan()
+        assert len(fill(bench, since=T0).landed) == 3
+
+
+def test_a_mapped_table_is_known_by_its_camera_without_any_note_of_it(benches: Benches) -> None:
+    with benches(mapped(f'{FRONT} = "entrance"', f'{THEIRS} = "entrance"')) as bench:
+        other_device(bench)
+        bench.scan()
+        fill(bench)
+        [store] = [one for one in bench.site.side.values() if one.server == "a"]
+        shutil.rmtree(Path(store.state_folder()) / "origins")
+        with bench.ledger.writing() as connection:
+            bench.ledger.segments.forget_storage(connection, store.id)
+        bench.scan()
+        assert [(one.camera, one.origin) for one in filled(bench)] == [("entrance", "b")]
 
 
 def test_a_name_that_is_no_device_is_refused_with_what_to_do(benches: Benches) -> None:
