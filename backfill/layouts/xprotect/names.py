@@ -21,7 +21,7 @@ _TABLE = re.compile(
     rf"(?P<device>{_GUID})"
     r"(?:_(?P<tag>\w{1,64})_(?P<time>\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)"
     # Nobody has shown what may follow the time; what another program makes of a name (`.part`, `~`) is none.
-    r"(?P<rest>_\w{1,64}|[ _]?\([^()/\x00-\x1f\x7f]{1,64}\))?)?",
+    r"(?P<rest>_\w{1,64}|[ _]?\([\w .,+-]{1,64}\))?)?",
     re.ASCII,
 )
 

@@ -13,7 +13,7 @@ from lxml import etree
 
 from backfill.layouts.base import Entry
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, document, media_column, raw_tables
-from backfill.layouts.xprotect.names import CACHES
+from backfill.layouts.xprotect.names import CACHES, is_device
 from backfill.layouts.xprotect.tables import Weight, weigh
 from backfill.sharing import TooLarge, read_whole
 from backfill.units import unit_files
@@ -21,6 +21,8 @@ from backfill.units import unit_files
 _HEAD = b'<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n<bank version="1.2">\n'
 _TAIL = b"</bank>\n"
 _CONFIG_BYTES = 2**20
+_TEXT = 512
+"""A peer's table may say anything of itself; what is longer than any name must not spoil the index of all others."""
 _OF_ENCRYPTION = ("algorithm", "size_to_encrypt", "password_selection")
 _ALWAYS_ZERO = ("meta_data_first_record", "meta_data_last_record", "begin_time_last_record", "end_time_first_record")
 """Source: in every column that was measured."""
@@ -78,7 +80,8 @@ def _table_text(root: str, name: str, entry: Entry) -> bytes:
 
 
 def _column_folders(files: Iterable[tuple[str, int, int]]) -> set[str]:
-    return {path.rpartition("/")[0] for path, _, _ in files if "/" in path}
+    """Return the folders of a table that are columns: a peer may have put others there."""
+    return {folder for path, _, _ in files if is_device(folder := path.rpartition("/")[0])}
 
 
 def _add_column(table: etree._Element, folder: str, weight: Weight, entry: Entry) -> None:
@@ -118,11 +121,11 @@ def _describe(table: etree._Element, config: etree._Element | None) -> None:
     kind = config.find(".//entry[@key='device_type']")
     if kind is not None:
         entry = etree.SubElement(etree.SubElement(table, "meta_data"), "entry", key="device_type")
-        entry.text = kind.text
+        entry.text = (kind.text or "")[:_TEXT]
     signing = config.find(".//signing_algorithm")
     if signing is not None:
         _add(table, "signing_algorithm", signing.text or "")
 
 
 def _add(parent: etree._Element, tag: str, text: str) -> None:
-    etree.SubElement(parent, tag).text = text
+    etree.SubElement(parent, tag).text = text[:_TEXT]

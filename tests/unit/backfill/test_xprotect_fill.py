@@ -178,6 +178,32 @@ def test_a_lost_ledger_is_rebuilt_and_knows_what_was_filled(bench: Bench) -> Non
     assert bench.fill("a").sent == 0
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"<bank><description>{'x' * 900_000}</description></bank>",
+        '<!DOCTYPE b [<!ENTITY s SYSTEM "file:///etc/hostname">]><bank><description>&s;</description></bank>',
+        "<bank><description>half",
+        "<bank>" + "<x>" * 200 + "</x>" * 200 + "</bank>",
+        "<bank><description/><encryption/><meta_data><entry key='device_type'/></meta_data></bank>",
+        "\0" * 100,
+    ],
+    ids=["long", "entity", "half", "deep", "empty", "zeros"],
+)
+def test_what_a_peers_table_says_of_itself_spoils_no_index(said: str, bench: Bench) -> None:
+    _, b = record(bench)
+    name = b.closed[2].name
+    (b.bank / name / "config.xml").write_text(said)
+    make.put(b.bank / name, "\x01 <&\u202e/block0.blk", b"no column", T0)
+    make.put(b.bank / name, f"{SMALL[0]}/deeper/block0.blk", b"no column either", T0)
+    bench.scan()
+    assert len(fill(bench).landed) == 2
+    found = tables((side(bench) / "cache.xml").read_bytes())
+    assert [one.description for one in found.values()][1] == "Shoe Store"
+    assert {column.name for column in found[name].columns} == {MEDIA, *SMALL}
+    assert len(found[name].description) <= 512 and not found[name].problem
+
+
 def test_encrypted_tables_are_refused_with_that_reason(bench: Bench) -> None:
     record(bench, encrypted=True)
     bench.scan()
