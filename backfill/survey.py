@@ -262,8 +262,9 @@ def _task(
     site: Site, server: str, source: plan_rules.Source, new: int, devices: Collection[str] = ()
 ) -> Task | Refused:
     segment = source.segment
-    where: tuple[Storage, str] | tuple[Refusal, str] = place(site, server, site.storage(segment.storage_id), segment)
-    if devices and segment.camera not in devices:
+    source_storage = site.storage(segment.storage_id)
+    where: tuple[Storage, str] | tuple[Refusal, str] = place(site, server, source_storage, segment)
+    if source_storage.layout.traits.own_names and devices and segment.camera not in devices:
         where = Refusal.STRANGE_DEVICE, ""
     if isinstance(where[0], Refusal):
         return Refused(

@@ -227,6 +227,32 @@ def test_encrypted_tables_are_brought_where_both_banks_have_the_same_passwords(b
         assert all(one.encrypted for one in tables(text.encode()).values())
 
 
+def test_a_table_that_is_renamed_beside_the_bank_stays_what_it_is(benches: Benches) -> None:
+    shared = make.config_text("a", "b", layout="xprotect", more='options = { passwords = "shared" }')
+    with benches(shared) as bench:
+        record(bench, encrypted=True)
+        bench.scan()
+        fill(bench)
+        bench.scan()
+        for table in [path for path in side(bench).iterdir() if path.is_dir()]:
+            table.rename(table.with_name(table.name.replace("_LOCAL_", "_ARCHIVE_")))
+        bench.scan()
+        assert {(one.origin, one.marks) for one in filled(bench)} == {("b", Mark.ENCRYPTED)}
+        assert bench.states("a", FRONT) == [("filled", 7200, 14400)]
+        fill(bench)
+        assert all("_ARCHIVE_" in name for name in tables((side(bench) / "cache.xml").read_bytes()))
+
+
+def test_what_another_layout_gives_is_no_strange_device(benches: Benches) -> None:
+    text = make.config_text("a", "b", layout="xprotect")
+    mixed = text.replace('root = "b/recordings"\nlayout = "xprotect"', 'root = "b/recordings"\nlayout = "frigate"')
+    with benches(mixed) as bench:
+        Recorder(bench.root("a")).hours(FRONT, T0, 1)
+        make.record(bench.root("b"), "front", make.tens(0, 60))
+        bench.scan()
+        assert len(fill(bench, since=T0).landed) == 6
+
+
 def mapped(a: str, b: str) -> str:
     """Return a configuration in which both recorders' devices are mapped."""
     text = make.config_text("a", "b", layout="xprotect")
