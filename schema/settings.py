@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schema.errors import ConfigInvalid, ConfigMissing
+from schema.identity import IdentityRules, identity_problem
 from schema.moments import parse_duration, parse_rate, parse_size
 from schema.service import AlarmChannel, Link, PeerSettings, Service, alarm_problem, link_problem, parse_window
 from schema.spans import HOUR, SECOND
@@ -169,6 +170,8 @@ class Settings(Strict, frozen=True):
     """How `recorder-sync run` works."""
     alarms: list[AlarmChannel] = []
     """Where alarms are sent."""
+    identity: IdentityRules = IdentityRules()
+    """With which id the recorder here answers, and whose it may take."""
 
     @property
     def pair_name(self) -> str:
@@ -232,6 +235,7 @@ _TABLES: dict[str, type[Strict]] = {
     "link": Link,
     "service": Service,
     "alarms": AlarmChannel,
+    "identity": IdentityRules,
     "servers": ServerSettings,
     "storages": StorageSettings,
     "template": TemplateRules,
@@ -320,6 +324,7 @@ def _service_problem(settings: Settings) -> str | None:
         zone_problem(settings.service.zone)
         or link_problem(settings.peers, settings.link, settings.service)
         or alarm_problem(settings.alarms)
+        or identity_problem(settings.identity, ours, theirs)
     )
 
 
@@ -428,4 +433,7 @@ def _resolve(settings: Settings, base: Path) -> Settings:
     # A path stays one: in an address a `?` in a folder's name would end it.
     ledger = settings.ledger if "://" in settings.ledger else absolute("ledger", settings.ledger)
     link = msgspec.structs.replace(settings.link, folder=absolute("link.folder", settings.link.folder))
-    return msgspec.structs.replace(settings, servers=servers, ledger=ledger, link=link)
+    rules = settings.identity
+    places = {key: absolute(f"identity.{key}", getattr(rules, key)) for key in ("config", "folder", "primary_config")}
+    identity = msgspec.structs.replace(rules, **places)
+    return msgspec.structs.replace(settings, servers=servers, ledger=ledger, link=link, identity=identity)

@@ -6,7 +6,7 @@ would misread raises `PROTOCOL`. Times are integer microseconds UTC, sizes bytes
 """
 
 import unicodedata
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -230,6 +230,21 @@ class ManifestMessage(Message, frozen=True):
     folder: bool
     mtime_ns: Nanoseconds
     files: Annotated[list[FileMessage], msgspec.Meta(max_length=FILES_AT_ONCE)]
+
+
+ServiceState = Literal["running", "stopped", "unknown"]
+
+
+class IdentityMessage(Message, frozen=True):
+    """With which id the recorder of this server answers, and whether its service runs."""
+
+    id: Annotated[str, msgspec.Meta(max_length=38, pattern=r"\A[0-9A-Fa-f{}-]*\Z")] = ""
+    """As its file has it; empty if it cannot be told, or is not its own at the moment."""
+    digest: Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{32})?\Z")] = ""
+    """Of that file."""
+    service: ServiceState = "unknown"
+    problem: Text = ""
+    """Why something is not told."""
 
 
 class Problem(Message, frozen=True):
