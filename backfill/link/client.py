@@ -37,6 +37,7 @@ from schema.wire import (
     WINDOWS_AT_ONCE,
     CoveragePage,
     Hello,
+    IdentityMessage,
     ManifestMessage,
     Message,
     Outages,
@@ -191,6 +192,10 @@ class LinkClient:
     def outages(self) -> Outages:
         """Ask for the outages it recorded; tried once. Raises the errors of a link."""
         return self._ask(Outages, "outages", {}, tries=1)
+
+    def identity(self) -> IdentityMessage:
+        """Ask with which id its recorder answers, and whether that runs; tried once. Raises the errors of a link."""
+        return self._ask(IdentityMessage, "identity", {}, tries=1)
 
     def segments(self, storage: str, wanted: Mapping[str, Sequence[Span]]) -> Iterator[SegmentMessage]:
         """Ask for the segments of cameras around spans, in questions of a bearable size.
