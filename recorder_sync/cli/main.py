@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from recorder_sync.cli import hosting
+from recorder_sync.cli import hosting, identity
 from recorder_sync.cli.options import DEFAULT, Cameras, Config, Json, NoScan, Servers, Since, Until
 from recorder_sync.version import __version__
 
@@ -383,6 +383,7 @@ def fleet(
     raise typer.Exit(run(config, ledger=ledger, since=since, until=until, as_json=json))
 
 
+app.command("clone-id", short_help="Give a failover recorder the primary's id.")(identity.clone_id)
 app.command(short_help="Let the service fill nothing for a while.")(hosting.pause)
 app.command(short_help="Let the service fill again.")(hosting.resume)
 app.add_typer(hosting.service, name="service", short_help="Have the machine start it: install, uninstall, status.")
