@@ -35,6 +35,7 @@ from schema.errors import (
     IdentityChanged,
     IdentityHalfDone,
     IdentityNotTaken,
+    IdentityNotWritten,
     IdentityRefused,
     OperatorError,
     UsageInvalid,
@@ -207,10 +208,8 @@ class Cloner:
         """Restore the own id; the service ends as it is now, or after a crash as it was before that."""
         self._check_known(found, entry)
         runs = self._driver.state() is not State.STOPPED or (entry.step is not Step.TAKEN and entry.was_running)
-        self._journal.add(
-            msgspec.structs.replace(entry, step=Step.RETURNING, at=self._now(), was_running=runs, note=why)
-        )
-        notes = []
+        entry = msgspec.structs.replace(entry, was_running=runs, note=why)
+        notes = [self._noted(entry, Step.RETURNING)]
         if not same(found.document.id, entry.own):
             self._driver.stop()
             restored = with_id(found.document, entry.own, self.path)
@@ -220,11 +219,20 @@ class Cloner:
         notes.append(follow(self._registry, entry.taken, entry.own))
         if runs:
             self._driver.start()
-        self._journal.add(
-            msgspec.structs.replace(entry, step=Step.RETURNED, at=self._now(), was_running=runs, note=why)
-        )
-        said = [note for note in notes if note]
+        notes.append(self._noted(entry, Step.RETURNED))
+        said = list(dict.fromkeys(note for note in notes if note))
         return self._outcome(Result.RETURNED, self.look(), entry.server, said, entry.backup)
+
+    def _noted(self, entry: Entry, step: Step) -> str:
+        """Write down a step of giving back; returns why that could not be done.
+
+        The own id is given back all the same: with it the recorder endangers no one, and the file says what it has.
+        """
+        try:
+            self._journal.add(msgspec.structs.replace(entry, step=step, at=self._now()))
+        except IdentityNotWritten as error:
+            return f"the journal does not say that the own id was given back: {error}"
+        return ""
 
     def _check_known(self, found: Situation, entry: Entry) -> None:
         """Raise IdentityChanged if the file has an id that was not given to it here."""

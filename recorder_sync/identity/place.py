@@ -65,10 +65,7 @@ class Place:
     def locked(self) -> Iterator[None]:
         """Keep others from changing an identity while this block runs. Raises AlreadyRunning, IdentityNotWritten."""
         self.make()
-        try:
-            fd = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        except OSError as error:
-            raise IdentityNotWritten(self.path("lock"), error.strerror) from None
+        fd = self._open_lock()
         try:
             try:
                 _lock(fd)
@@ -79,6 +76,16 @@ class Place:
             yield
         finally:
             os.close(fd)
+
+    def _open_lock(self) -> int:
+        """Open the file that is locked. Raises IdentityNotWritten."""
+        try:
+            return os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        except OSError as error:
+            # One that is there can be locked all the same: an id is given back also where nothing can be written.
+            if error.errno == errno.EROFS and os.path.exists(self.path("lock")):
+                return os.open(self.path("lock"), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            raise IdentityNotWritten(self.path("lock"), error.strerror) from None
 
 
 def _lock(fd: int) -> None:

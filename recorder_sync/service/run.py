@@ -27,10 +27,12 @@ from recorder_sync.app import App, now
 from recorder_sync.host.notify import Notifier, watchdog_interval
 from recorder_sync.host.priority import lower_process
 from recorder_sync.host.probing import Guard
+from recorder_sync.identity.learn import tell
 from recorder_sync.linking import clients, links, trust_of
 from recorder_sync.service.clocks import Clocks
 from recorder_sync.service.events import Events
 from recorder_sync.service.filler import Filler
+from recorder_sync.service.identity import Identities
 from recorder_sync.service.linking import LinkThread
 from recorder_sync.service.live import Live
 from recorder_sync.service.monitor import Monitor
@@ -103,6 +105,7 @@ class Service:
                 filler.run(),
                 dispatcher.run(),
                 clocks.run(),
+                Identities(self._settings, now).run(),
                 self._presence.run(lambda: changed(True)),
                 self._tick(notifier),
                 self._guarded(),
@@ -190,7 +193,7 @@ class Service:
             now=now,
             observed=self._observed,
         )
-        link = LinkThread(answers, self._trust, self._settings.link)
+        link = LinkThread(answers, self._trust, self._settings.link, lambda: tell(self._settings.identity))
         await asyncio.to_thread(link.start)
         self.link_port = link.port
         keeping = asyncio.create_task(link.keep_certificates())
