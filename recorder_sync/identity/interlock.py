@@ -63,7 +63,13 @@ _BESIDE = frozenset({Source.SERVICE, Source.LINK, Source.HEARTBEAT})
 def may_clone(
     server: str, signals: Sequence[Signal], *, silence_is_down: bool = False, forced: bool = False
 ) -> Verdict:
-    """Return whether the id of `server` may be given to another recorder."""
+    """Return whether the id of `server` may be given to another recorder.
+
+    `forced`: the operator vouches that it is off. That stands in for proof; it does not overrule a sign of life.
+    """
+    lives = must_return(server, signals)
+    if lives is not None:
+        return Verdict(False, lives)
     against = _against(server, signals, silence_is_down)
     if against is None:
         said = "; ".join(signal.said for signal in signals if signal.source is not Source.WITNESS)
