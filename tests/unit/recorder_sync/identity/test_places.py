@@ -115,6 +115,8 @@ def test_what_is_learnt_over_the_link() -> None:
         from_link("nvr-a", beside(told, sure=False), 5)
     with pytest.raises(IdentityUnknown, match="taken"):
         from_link("nvr-a", beside(IdentityMessage(problem="taken"), sure=True), 5)
+    with pytest.raises(IdentityUnknown, match="no recorder id"):
+        from_link("nvr-a", beside(IdentityMessage(id="{abc}"), sure=True), 5)
 
 
 class PlayedWinreg:
