@@ -56,6 +56,7 @@ app.command(short_help="Let the service fill nothing for a while.")(hosting.paus
 app.command(short_help="Let the service fill again.")(hosting.resume)
 app.add_typer(hosting.service, name="service", short_help="Have the machine start it: install, uninstall, status.")
 app.command(short_help="Show the last alarms, or try the channels.")(looking.alarms)
+app.command(short_help="Examine this host, and say what to do.")(looking.doctor)
 app.command(short_help="List the recorders that can be read.")(looking.layouts)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from schema.documents.alarms import AlarmDocument, AlarmsDocument, DeliveryDocument, RaisedDocument, TriedDocument
 from schema.documents.clock import CameraClockDocument, ClockDocument, ServerClockDocument
 from schema.documents.demo import DemoDocument, FrameCounts
+from schema.documents.doctor import DoctorDocument, FindingDocument
 from schema.documents.gaps import (
     CoverageDocument,
     GapDocument,
@@ -53,9 +54,11 @@ __all__ = [
     "DamageDocument",
     "DeliveryDocument",
     "DemoDocument",
+    "DoctorDocument",
     "FillDocument",
     "FillRecordDocument",
     "FillsDocument",
+    "FindingDocument",
     "FleetDocument",
     "FleetTotalDocument",
     "FrameCounts",
@@ -88,6 +91,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "clock": ClockDocument,
     "coverage": CoverageDocument,
     "demo": DemoDocument,
+    "doctor": DoctorDocument,
     "fill": FillsDocument,
     "fleet": FleetDocument,
     "gaps": GapsDocument,

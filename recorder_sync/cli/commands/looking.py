@@ -137,6 +137,17 @@ def alarms(
     raise typer.Exit(run(config, limit=limit, test=test, as_json=json))
 
 
+def doctor(config: Config = DEFAULT, json: Json = False) -> None:
+    """Examine this host: folders, rights, space, clock, ledger, peers, service, alarms; say what to do where it lacks.
+
+    Looks and changes nothing. Run it as the account of the service: rights are those of who asks. Exit status 1 if
+    there is a problem; warnings do not count.
+    """
+    from recorder_sync.cli.doctor import run
+
+    raise typer.Exit(run(config, as_json=json))
+
+
 def layouts(json: Json = False) -> None:
     """List the recorders whose files can be read, and how each is filled."""
     from recorder_sync.cli.layouts import run
