@@ -72,7 +72,7 @@ def test_reading_the_primary_s_file(tmp_path: Path) -> None:
 def test_a_share_of_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr("recorder_sync.identity.learn.load", lambda _: time.sleep(2))
+    monkeypatch.setattr("recorder_sync.identity.learn.load", lambda _: time.sleep(2) or AFTER)
     with pytest.raises(RecorderFileUnreadable, match=r"nothing came within 0\.1 s"):
         from_file_within("nvr-a", "x", 5, 0.1)
 
