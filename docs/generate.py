@@ -127,7 +127,7 @@ def configuration() -> str:
     schema = Path(__file__).parent.parent / "schema"
     bodies = [
         ast.parse((schema / name).read_text(encoding="utf-8")).body
-        for name in ("settings.py", "service.py", "identity.py")
+        for name in ("settings/keys.py", "service.py", "identity.py")
     ]
     classes = {node.name: node for body in bodies for node in body if isinstance(node, ast.ClassDef)}
     parts = [_CONFIGURATION]

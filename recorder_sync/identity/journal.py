@@ -84,7 +84,7 @@ class Journal:
         body = msgspec.json.encode(entry).decode()
         self._place.make()
         try:
-            fd = os.open(self._place.path(NAME), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            fd = os.open(self._place.path(NAME), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
             with open(fd, "r+b") as file:
                 kept = file.read()
                 end = kept.rfind(b"\n") + 1

@@ -11,7 +11,7 @@ from recorder_sync.identity.clone import situation
 from recorder_sync.identity.document import digest, read
 from recorder_sync.identity.drivers import told_state
 from recorder_sync.identity.exchange import load
-from recorder_sync.identity.guid import same
+from recorder_sync.identity.guid import canonical, same
 from recorder_sync.identity.place import Place
 from recorder_sync.identity.signals import Beside
 from recorder_sync.identity.vault import Known
@@ -56,6 +56,8 @@ def from_link(server: str, beside: Beside, at: int) -> Known:
     told = beside.identity()
     if not told.id:
         raise IdentityUnknown(server, f"it does not tell it: {told.problem or 'it gives no reason'}")
+    if canonical(told.id) is None:
+        raise IdentityUnknown(server, f"it tells {told.id!r}, which is no recorder id")
     return Known(server=server, id=told.id, digest=told.digest, at=at, source=f"the link to {server}")
 
 

@@ -1,5 +1,9 @@
 """Any document at all: only the id's text changes, changing back gives the first bytes, and junk is refused by name."""
 
+import tempfile
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -7,6 +11,7 @@ from lxml import etree
 from recorder_sync.identity.document import read, with_id
 from recorder_sync.identity.guid import canonical
 from schema.errors import RecorderFileInvalid
+from tests.identities import WANTED, Bench, allowed
 
 letters = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="￾￿")
 words = st.text(letters, max_size=12)
@@ -110,3 +115,14 @@ def test_junk_is_refused_by_name(junk: bytes) -> None:
     except RecorderFileInvalid:
         return
     raise AssertionError("junk was taken for a recorder's file")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(st.binary(max_size=200), documents().map(lambda made: made[0][: len(made[0]) * 2 // 3])))
+def test_a_file_of_junk_is_untouched(junk: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), content=junk)
+        with pytest.raises(RecorderFileInvalid):
+            bench.cloner().clone(WANTED, allowed)
+        bench.is_as_before(junk)
+        assert bench.driver.log == []

@@ -72,7 +72,7 @@ def test_reading_the_primary_s_file(tmp_path: Path) -> None:
 def test_a_share_of_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr("recorder_sync.identity.learn.load", lambda _: time.sleep(2))
+    monkeypatch.setattr("recorder_sync.identity.learn.load", lambda _: time.sleep(2) or AFTER)
     with pytest.raises(RecorderFileUnreadable, match=r"nothing came within 0\.1 s"):
         from_file_within("nvr-a", "x", 5, 0.1)
 
@@ -115,6 +115,8 @@ def test_what_is_learnt_over_the_link() -> None:
         from_link("nvr-a", beside(told, sure=False), 5)
     with pytest.raises(IdentityUnknown, match="taken"):
         from_link("nvr-a", beside(IdentityMessage(problem="taken"), sure=True), 5)
+    with pytest.raises(IdentityUnknown, match="no recorder id"):
+        from_link("nvr-a", beside(IdentityMessage(id="{abc}"), sure=True), 5)
 
 
 class PlayedWinreg:

@@ -1,6 +1,6 @@
 """The command for recorder identities: what an operator can type.
 
-Rule: as in `main`: nothing heavy is imported here.
+Rule: as in the whole package: nothing heavy is imported here.
 """
 
 from pathlib import Path
