@@ -137,7 +137,7 @@ def test_two_storages_of_a_peer_are_away_at_once_and_come_back_one_by_one(sides:
 def test_of_too_many_outages_those_that_last_are_told(
     sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    a, b = sides
+    a, _ = sides
     monkeypatch.setattr("backfill.link.answers.OUTAGES_AT_ONCE", 2)
     with a.ledger.writing() as connection:
         a.ledger.history.outage_began(connection, "a", Cause.RECORDER, T, "silent")
