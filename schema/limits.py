@@ -2,7 +2,7 @@
 
 Rule: each limit is far beyond what a real fleet needs, and small enough that a peer at every limit at once costs a disk
 of gigabytes and a memory of one or two. What honest peers may reach some day is cut and goes on later; what none can
-reach is an error that names the limit (docs/design/0015-bounds.md).
+reach is an error that names the limit (docs/design/0016-bounds.md).
 """
 
 from schema.spans import DAY
