@@ -36,7 +36,7 @@ class Waiting:
 
     def end(self) -> None:
         self.paired.cancel()
-        asyncio.run_coroutine_threadsafe(_others_ended(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(_others_ended(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 
