@@ -83,6 +83,8 @@ class PeerTask:
         self._noted = 0
         self._outages_at = 0.0
         self._came_at = 0.0
+        self._left_out = 0
+        """Outages that it tells and that cannot be; said when their number changes."""
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -120,7 +122,10 @@ class PeerTask:
         try:
             news = await asyncio.to_thread(self._follower.follow, pulse)
             if came or time.monotonic() >= self._outages_at:
-                await asyncio.to_thread(self._follower.outages)
+                left_out = await asyncio.to_thread(self._follower.outages)
+                if left_out != self._left_out:
+                    self._left_out = left_out
+                    _log.warning("peer.outages_left_out", peer=self._client.server, too_long=left_out)
                 self._outages_at = time.monotonic() + (_OUTAGES_SOON if came else _OUTAGES_EVERY)
             if came:
                 await asyncio.to_thread(self._came, before)
