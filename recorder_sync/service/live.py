@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from backfill.progress import BytesMoved, Event, FillEnded, FillStarted, SegmentLanded, SegmentRefused
+from backfill.progress import BytesMoved, Event, FillStarted, SegmentLanded, SegmentRefused
 from schema.spans import SECOND
 from schema.values import Reach
 from schema.wire import CameraState
@@ -114,18 +114,19 @@ class Live:
         return found
 
     def on_fill(self, event: Event) -> None:
-        """Follow a fill; a listener, called from worker threads."""
+        """Follow a fill; a listener, called from worker threads. Who fills says when it is over, in all its slices."""
         with self._lock:
             self._now = self._after(event)
 
     def _after(self, event: Event) -> Now:
         now, fill = self._now, self._now.fill
         if isinstance(event, FillStarted):
-            self._began = time.monotonic()
             plan = event.plan
+            if fill is not None and fill.server == event.server:
+                more = replace(fill, segments=fill.landed + len(plan.tasks), size=fill.moved + plan.size)
+                return replace(now, fill=more)
+            self._began = time.monotonic()
             return replace(now, fill=FillState(server=event.server, segments=len(plan.tasks), size=plan.size))
-        if isinstance(event, FillEnded):
-            return replace(now, fill=None)
         if fill is None:
             return now
         if isinstance(event, BytesMoved):
