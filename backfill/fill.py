@@ -10,7 +10,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from backfill.bring import Staged, bring
 from backfill.gate import Gate
@@ -31,6 +30,7 @@ from backfill.reserve import Reserve
 from backfill.site import Site
 from backfill.staging import Staging
 from backfill.storage import Storage
+from backfill.threads import Threads
 from schema.errors import (
     CopyDamaged,
     DiskFull,
@@ -195,7 +195,7 @@ class _Run:
         """Run every task: workers bring segments into staging, one lander lands what is there in batches."""
         waiting = iter(tasks)
         done: asyncio.Queue[Staged | None] = asyncio.Queue(maxsize=_BATCH)
-        pool = ThreadPoolExecutor(self._rules.in_flight + 1, thread_name_prefix="fill")
+        pool = Threads(self._rules.in_flight + 1, "fill")
         landing = asyncio.create_task(self._land(done, pool))
         workers = [asyncio.create_task(self._work(waiting, done, landing, pool)) for _ in range(self._rules.in_flight)]
         try:
@@ -216,7 +216,7 @@ class _Run:
         waiting: Iterator[Task],
         done: asyncio.Queue[Staged | None],
         landing: asyncio.Task[None],
-        pool: ThreadPoolExecutor,
+        pool: Threads,
     ) -> None:
         loop = asyncio.get_running_loop()
         for task in waiting:
@@ -275,7 +275,7 @@ class _Run:
         self._refused.append(refused)
         self._listener(SegmentRefused(refused))
 
-    async def _land(self, done: asyncio.Queue[Staged | None], pool: ThreadPoolExecutor) -> None:
+    async def _land(self, done: asyncio.Queue[Staged | None], pool: Threads) -> None:
         """Land what is staged, in batches, until the last."""
         loop = asyncio.get_running_loop()
         last = False

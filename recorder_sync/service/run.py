@@ -21,6 +21,7 @@ from backfill.gate import Gate
 from backfill.link.answers import Answers, Observed
 from backfill.site import about, build_site
 from backfill.storage import Storage
+from backfill.threads import Threads
 from recorder_sync.alarms.channels import open_channels
 from recorder_sync.alarms.dispatch import Dispatcher
 from recorder_sync.app import App, now
@@ -45,6 +46,10 @@ _log = structlog.get_logger()
 _PATIENCE = 5.0
 """Seconds that a stop waits for a fill to come to the end of its chunk."""
 _GUARD_EVERY = 1.0
+_THREADS = 64
+"""Far more than tasks there are: one that is stuck in a thread must not keep others from theirs."""
+_STUCK = 2.0
+"""Seconds that a stop waits for threads whose tasks have ended: a disk or a resolver that hangs is left behind."""
 
 
 class Service:
@@ -77,6 +82,7 @@ class Service:
 
     async def run(self) -> None:
         """Serve until stopped. Raises what keeps it from starting, and what ends it."""
+        asyncio.get_running_loop().set_default_executor(Threads(_THREADS, "service", _STUCK))
         notifier = Notifier.from_environment()
         self.introduce()
         if self._settings.fill.priority == "low":
