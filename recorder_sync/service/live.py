@@ -7,7 +7,7 @@ as one frozen value.
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from backfill.progress import BytesMoved, Event, FillStarted, SegmentLanded, SegmentRefused
@@ -61,7 +61,8 @@ class Now:
     peers: Mapping[str, PeerState] = field(default_factory=dict)
     cameras: Mapping[str, tuple[CameraState, ...]] = field(default_factory=dict)
     """What is recorded here, by server."""
-    absent: frozenset[str] = frozenset()
+    absent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the storages that are away, by server."""
     paused: str = ""
     waiting: str = ""
     """Why nothing is filled although something could be."""
@@ -102,6 +103,11 @@ class Live:
         """Note what a server here records."""
         with self._lock:
             self._now = replace(self._now, cameras={**self._now.cameras, server: cameras})
+
+    def away(self, server: str, storages: Iterable[str]) -> None:
+        """Note which storages of a server here cannot be read."""
+        with self._lock:
+            self._now = replace(self._now, absent={**self._now.absent, server: frozenset(storages)})
 
     def newest_elsewhere(self, server: str) -> dict[str, int]:
         """Return the end of each camera's newest recording on any server but this one."""
