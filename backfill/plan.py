@@ -172,10 +172,12 @@ def _cover(wanted: Sequence[Span], recorders: Sequence[_Recorder]) -> tuple[list
             if found is None:
                 found = _farthest(recorders, cursor, recorders)
                 if found is None:
-                    # Nobody has what lies before: go on where somebody begins.
+                    # Nobody has what lies before: go on where somebody begins. What is no longer than names are
+                    # wrong by was no hole for whoever recorded until then; after a longer one all began anew.
                     starts = (recorder.next_start(cursor) for recorder in recorders)
-                    cursor = min((start for start in starts if start is not None), default=span.end)
-                    ready = () if ready is recorders else ready
+                    begins = min((start for start in starts if start is not None), default=span.end)
+                    ready = () if ready is recorders else tuple(one for one in ready if begins - cursor <= one.blur)
+                    cursor = begins
                     continue
                 seams.append(Span(cursor, cursor + found[1].blur))
             source, recorder = found

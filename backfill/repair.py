@@ -26,8 +26,9 @@ from backfill.verify import Damage
 from schema.digests import short_name
 from schema.errors import OperatorError, PathRefused, PermissionMissing, StagingUnusable, StorageAway
 from schema.ledger import Ledger
+from schema.ledger.folders import FolderChange
 from schema.ledger.manifests import FileManifest, digest_of
-from schema.ledger.segments import FolderChange, Landing
+from schema.ledger.segments import Landing
 from schema.values import FillResult, Mark, Plan, Refusal, Refused, Segment, Task
 
 Copy = tuple[int, str]

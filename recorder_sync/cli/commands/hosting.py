@@ -1,6 +1,6 @@
 """The commands and options for the service on its host: pause, resume, and what the service manager does.
 
-Rule: as in `main`: what an operator can type, and nothing heavy is imported here.
+Rule: as in the whole package: what an operator can type, and nothing heavy is imported here.
 """
 
 from typing import Annotated
