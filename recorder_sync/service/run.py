@@ -159,7 +159,8 @@ class Service:
         stopping.cancel()
         for task in done - {stopping}:
             task.result()
-            raise AssertionError(f"{task.get_coro()} came to an end")
+            if not self._stop.is_set():
+                raise AssertionError(f"{task.get_coro()} came to an end")
 
     def _current(self) -> App:
         return self._app
