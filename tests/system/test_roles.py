@@ -260,12 +260,12 @@ def test_a_primary_is_stood_in_for_and_gets_its_id_back_before_its_recorder_runs
         a.power_off()
         eventually(lambda: b.answers() == a.identity, "the standby did not take over")
         eventually(lambda: "answers as a" in b.role(), "the status does not say so")
-        assert b.told() == ["identity-taken"]
+        eventually(lambda: b.told() == ["identity-taken"], "nobody was told")
 
         a.power_on()
         eventually(lambda: a.answers() == a.identity, "the primary's recorder was not started again")
         eventually(lambda: b.answers() == b.identity, "the standby's recorder did not come back with its own id")
-        assert b.told() == ["identity-taken", "identity-returned"]
+        eventually(lambda: b.told() == ["identity-taken", "identity-returned"], "nobody was told of the return")
 
         # A recorder that is stopped while its host lives: two who know say so, and nobody waits for silence.
         eventually(b.stands_by, "the standby does not see that the primary lives")
