@@ -237,25 +237,23 @@ AT_RISK = 6 * HOUR
 Order = Literal["retention", "newest", "oldest"]
 
 
-def order(tasks: Iterable[tuple[Task, int | None]], now: int, by: Order = "retention") -> list[Task]:
+def order(tasks: Iterable[Task], now: int, by: Order = "retention") -> list[Task]:
     """Return tasks in the order to fetch them.
 
     Args:
-        tasks: each with when retention at its source deletes it, None if unknown.
         now: microseconds UTC.
         by: `retention`: what is deleted soonest, then newest first; `newest` and `oldest`: by age alone.
     """
 
-    def key(item: tuple[Task, int | None]) -> tuple[int, int, int, str, str, int]:
-        task, deleted_at = item
+    def key(task: Task) -> tuple[int, int, int, str, str, int]:
         source = task.source
         first, when = 1, 0
-        if by == "retention" and deleted_at is not None and deleted_at - now < AT_RISK:
-            first, when = 0, deleted_at
+        if by == "retention" and task.deleted_at is not None and task.deleted_at - now < AT_RISK:
+            first, when = 0, task.deleted_at
         age = source.start if by == "oldest" else -source.start
         return first, when, age, source.path, task.peer, source.storage_id
 
-    return [task for task, _ in sorted(tasks, key=key)]
+    return sorted(tasks, key=key)
 
 
 def within_space(tasks: Iterable[Task], free: int) -> tuple[list[Task], list[Refused]]:

@@ -58,13 +58,13 @@ class Repair:
 
     def plans(self) -> dict[str, Plan]:
         """Return for each server what to fetch: the sources of its damaged copies, and nothing else."""
-        tasks: dict[str, list[tuple[Task, None]]] = {}
+        tasks: dict[str, list[Task]] = {}
         refused: dict[str, list[Refused]] = {}
         for copy, damage in self._damaged.items():
             server = damage.storage.server
             planned = self._planned(damage)
             if isinstance(planned, Task):
-                tasks.setdefault(server, []).append((planned, None))
+                tasks.setdefault(server, []).append(planned)
                 self._asked.setdefault((planned.peer, planned.source.path), []).append(copy)
             else:
                 refused.setdefault(server, []).append(planned)

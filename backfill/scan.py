@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from backfill.clockcheck import doubt
 from backfill.filled import Filled, moved_record
@@ -18,6 +18,7 @@ from backfill.oddities import sift
 from backfill.origins import OriginLog
 from backfill.scanned import LISTED, Progress, ScanOptions, ScanReport
 from backfill.storage import Storage
+from backfill.threads import Threads
 from backfill.vanished import DELETED, Moved, sort_out
 from schema.digests import short_name
 from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
@@ -138,7 +139,7 @@ class _Scan:
             if path:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
         intake = Intake(self._storage, now=self._now(), filled=Filled(self._storage, self._origins))
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="scan") as pool:
+        with Threads(_WORKERS, "scan") as pool:
             waiting: list[tuple[Future[FolderLook], bool]] = []
             stack = [""] if self._options.only is None else sorted(self._options.only)
             while stack or waiting:

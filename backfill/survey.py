@@ -163,7 +163,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     for gap in found.gaps:
         if gap.server == server:
             mine.setdefault(gap.camera, []).append(gap)
-    tasks: list[tuple[Task, int | None]] = []
+    tasks: list[Task] = []
     refused: list[Refused] = []
     served: list[Gap] = []
     useless = _useless(ledger, server)
@@ -191,7 +191,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
             if isinstance(task, Task) and task.reads:
                 task = useless.get((task.peer, task.source.path), task)
             if isinstance(task, Task):
-                tasks.append((task, source.deleted_at))
+                tasks.append(task)
             else:
                 refused.append(task)
     ordered = plan_rules.order(tasks, now, site.settings.fill.order)
@@ -269,5 +269,6 @@ def _task(site: Site, server: str, source: plan_rules.Source, new: int) -> Task 
         storage_id=storage.id,
         path=path,
         new=new,
+        deleted_at=source.deleted_at,
         reads=only_reads(storage, site.storage(segment.storage_id)),
     )

@@ -15,7 +15,6 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -27,6 +26,7 @@ from backfill.link.answers import Answers
 from backfill.link.blocks import CopySender, KernelSender, Sender, block_length
 from backfill.link.pacing import share
 from backfill.link.trust import issuer_of
+from backfill.threads import Threads
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import OperatorError, PeerRefused, SourceGone, SourceUnreadable, UsageInvalid
 from schema.wire import IdentityMessage, Message, Problem, SegmentsAsked, plain, read, written
@@ -83,7 +83,7 @@ class LinkServer:
         self._known = known
         self._bandwidth = bandwidth
         self._timeout = timeout
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="link")
+        self._pool = Threads(_THREADS, "link")
         self._streams = asyncio.Semaphore(_STREAMS)
         self._sending: dict[int, asyncio.Transport] = {}
         self._heard: dict[asyncio.Transport, float] = {}

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, select, text, update
 
 from schema.errors import LedgerDamaged, LedgerReplaced, LedgerUnreachable
 from schema.ledger.alarms import Outbox
+from schema.ledger.allowance import Allowance
 from schema.ledger.contacts import Contacts
 from schema.ledger.coverage import CoverageBook, Held
 from schema.ledger.engine import connect, shown
@@ -39,8 +40,9 @@ class Ledger:
         self.segments = SegmentBook(self.names, self.folders)
         self.coverage = CoverageBook(self.names)
         self.history = History(self.names)
-        self.mirror = MirrorBook(self.names, self.coverage)
         self.contacts = Contacts(self.names)
+        self.allowance = Allowance(self.names, self.contacts)
+        self.mirror = MirrorBook(self.names, self.coverage, self.allowance)
         self.outbox = Outbox(self.names)
         self.oddities = OddityBook()
 

@@ -303,6 +303,20 @@ def test_a_fill_that_was_killed_never_ends(ledger: Ledger) -> None:
     ]
 
 
+def test_a_fill_that_goes_on_is_one_fill_and_is_under_way_meanwhile(ledger: Ledger) -> None:
+    part = FillResult(landed=(), refused=(), sent=5, seconds=1.0, stopped="peer b: gone", notes=())
+    with ledger.writing() as connection:
+        assert ledger.history.fill_goes_on(connection, "a", 10) is None
+        first = ledger.history.fill_began(connection, "a", 10)
+        ledger.history.fill_began(connection, "b", 10)
+        ledger.history.fill_ended(connection, first, 20, part)
+        assert ledger.history.fill_goes_on(connection, "a", 10) == first
+        assert [one.ended for one in ledger.history.last_fills(connection, ["a"])] == [None]
+        ledger.history.fill_ended(connection, first, 30, FillResult(sent=7))
+        [found] = ledger.history.last_fills(connection, ["a"])
+    assert (found.started, found.ended, found.size, found.stopped) == (10, 30, 12, "")
+
+
 @pytest.mark.parametrize(
     "change",
     ["start_us = start_us + 8", "size = size - 1", "origin_id = 1", "marks = 4", "camera_id = 2", "name = 'y'"],
