@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from backfill.storage import write_durably
 from recorder_sync.identity.document import digest
-from schema.errors import AlreadyRunning, IdentityNotesDamaged, IdentityNotWritten
+from schema.errors import IdentityBusy, IdentityNotesDamaged, IdentityNotWritten
 
 _HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
@@ -63,7 +63,7 @@ class Place:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others from changing an identity while this block runs. Raises AlreadyRunning, IdentityNotWritten."""
+        """Keep others from changing an identity while this block runs. Raises IdentityBusy, IdentityNotWritten."""
         self.make()
         fd = self._open_lock()
         try:
@@ -71,7 +71,7 @@ class Place:
                 _lock(fd)
             except OSError as error:
                 if error.errno in _HELD:
-                    raise AlreadyRunning("the recorder's identity", ": another process changes it") from None
+                    raise IdentityBusy(self.folder) from None
                 raise IdentityNotWritten(self.path("lock"), f"it cannot be locked: {error.strerror}") from None
             yield
         finally:

@@ -21,6 +21,7 @@ from schema.errors.filling import (
     WriteFailed,
 )
 from schema.errors.identity import (
+    IdentityBusy,
     IdentityChanged,
     IdentityHalfDone,
     IdentityNotesDamaged,
@@ -99,6 +100,7 @@ __all__ = [
     "DiskFull",
     "ExtraMissing",
     "FileExistsAlready",
+    "IdentityBusy",
     "IdentityChanged",
     "IdentityHalfDone",
     "IdentityNotTaken",

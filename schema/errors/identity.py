@@ -3,6 +3,14 @@
 from schema.errors.base import OperatorError
 
 
+class IdentityBusy(OperatorError):
+    """another process is changing the recorder's identity in {0}"""
+
+    exit_code = 79
+    transient = True
+    hint = "wait for it to end, then look with 'recorder-sync clone-id --dry-run'"
+
+
 class RecorderFileInvalid(OperatorError):
     """{0} cannot be used as a recorder's configuration: {1}"""
 
@@ -34,11 +42,11 @@ class IdentityRefused(OperatorError):
 
 
 class IdentityNotWritten(OperatorError):
-    """{0} was not changed: {1}"""
+    """{0} could not be written: {1}"""
 
     exit_code = 84
     transient = True
-    hint = "put right what it names and try again; the file is whole, with the id it had"
+    hint = "put right what it names and try again; the recorder's file is whole, and --dry-run shows which id it has"
 
 
 class IdentityChanged(OperatorError):

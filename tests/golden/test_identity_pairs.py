@@ -1,7 +1,7 @@
 """Recorder files with every quirk of encoding, before and after a change of id: the id differs and nothing else.
 
-The pairs were written by hand from the facts that are known of RecorderConfig.xml; no file of a real recorder is among
-them, because none is public.
+The pairs were made from what is known of RecorderConfig.xml; no file of a real recorder is among them, because none is
+public.
 """
 
 from pathlib import Path

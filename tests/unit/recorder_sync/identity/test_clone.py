@@ -12,7 +12,7 @@ from recorder_sync.identity.interlock import Verdict
 from recorder_sync.identity.journal import NAME, Journal, Step
 from recorder_sync.identity.vault import Known
 from schema.errors import (
-    AlreadyRunning,
+    IdentityBusy,
     IdentityChanged,
     IdentityHalfDone,
     IdentityNotesDamaged,
@@ -211,7 +211,7 @@ def test_a_line_that_was_cut_off_counts_as_not_written(bench: Bench) -> None:
 
 
 def test_one_at_a_time(bench: Bench) -> None:
-    with bench.place.locked(), pytest.raises(AlreadyRunning):
+    with bench.place.locked(), pytest.raises(IdentityBusy):
         bench.cloner().clone(WANTED, allowed)
     bench.is_as_before()
 
@@ -223,7 +223,7 @@ def test_many_at_once_end_with_one_clone(tmp_path: Path) -> None:
     def work() -> None:
         try:
             results.append(Bench(tmp_path).cloner().clone(WANTED, allowed).result.value)
-        except AlreadyRunning:
+        except IdentityBusy:
             results.append("kept out")
 
     threads = [threading.Thread(target=work) for _ in range(8)]

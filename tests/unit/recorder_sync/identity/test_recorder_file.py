@@ -121,3 +121,9 @@ def test_a_place_that_eats_a_neighbour_is_noticed() -> None:
     wrong = document.RecorderFile(raw, ID, found.start - 1, found.end, "utf-8")
     with pytest.raises(RecorderFileInvalid):
         with_id(wrong, NEW, "x")
+
+
+def test_two_parsers_must_agree_on_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "_id_of", lambda *_: NEW)
+    with pytest.raises(RecorderFileInvalid, match="two parsers read its id differently"):
+        read(GOOD, "x")
