@@ -10,7 +10,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from backfill.bring import Staged, bring
 from backfill.gate import Gate
@@ -31,6 +30,7 @@ from backfill.reserve import Reserve
 from backfill.site import Site
 from backfill.staging import Staging
 from backfill.storage import Storage
+from backfill.threads import Threads
 from schema.errors import (
     CopyDamaged,
     DiskFull,
@@ -83,6 +83,9 @@ _AWAY = (PeerIncompatible, PeerInvalid, PeerRefused, PeerUnreachable, PeerUntrus
 MakeRoom = Callable[[Staged], Refused | None]
 """Called in the lander's thread right before a whole, verified segment gets its name; returns why it must not."""
 
+Enough = Callable[[], bool]
+"""Asked on the event loop before each segment is begun: whether to leave it at what is under way."""
+
 
 async def fill(
     plan: Plan,
@@ -95,6 +98,8 @@ async def fill(
     gate: Gate,
     listener: Listener = nobody,
     make_room: MakeRoom | None = None,
+    enough: Enough = lambda: False,
+    since: int | None = None,
 ) -> FillResult:
     """Bring over what `plan` names for `server` and record it.
 
@@ -102,6 +107,11 @@ async def fill(
     the rest of what was to go there is refused. Raises AlreadyRunning, StagingUnusable, StorageAway, StorageSwapped and
     PermissionMissing before anything is moved, if no storage can be filled; the ledger's errors later: what is staged
     then waits for the next run.
+
+    Args:
+        enough: once it says so no further segment is begun; those under way are brought to their end, and the others
+            are neither landed nor refused.
+        since: when the fill began that this goes on with, microseconds UTC: the ledger keeps the two as one.
     """
     began = time.monotonic()
     with contextlib.ExitStack() as held:
@@ -111,8 +121,8 @@ async def fill(
             return FillResult()
         reserve = Reserve(stagings, _least_free(site, server))
         tasks, left_out = await asyncio.to_thread(fitting, plan, site, ledger, stagings, reserve)
-        fill_id = await asyncio.to_thread(_note_start, ledger, server, now())
-        run = _Run(site, peers, stagings, reserve, gate, Meter(listener), Lander(ledger, now), make_room)
+        fill_id = await asyncio.to_thread(_note_start, ledger, server, now(), since)
+        run = _Run(site, peers, stagings, reserve, gate, Meter(listener), Lander(ledger, now), make_room, enough)
         listener(FillStarted(server, plan))
         for refused in (*plan.refused, *unready, *left_out):
             run.refuse(refused)
@@ -120,7 +130,7 @@ async def fill(
             await run.all(tasks)
         finally:
             result = run.result(time.monotonic() - began)
-            await asyncio.to_thread(_note_end, ledger, server, plan, fill_id, result, now())
+            await asyncio.to_thread(_note_end, ledger, server, fill_id, result, now())
         listener(FillEnded(server, result))
         return result
 
@@ -131,14 +141,17 @@ def _least_free(site: Site, server: str) -> int:
     return max([site.settings.fill.reserve, *spares])
 
 
-def _note_start(ledger: Ledger, server: str, at: int) -> int:
+def _note_start(ledger: Ledger, server: str, at: int, since: int | None) -> int:
     with ledger.writing() as connection:
-        return ledger.history.fill_began(connection, server, at)
+        if since is None:
+            return ledger.history.fill_began(connection, server, at)
+        known = ledger.history.fill_goes_on(connection, server, since)
+        return ledger.history.fill_began(connection, server, since) if known is None else known
 
 
-def _note_end(ledger: Ledger, server: str, plan: Plan, fill_id: int, result: FillResult, at: int) -> None:
+def _note_end(ledger: Ledger, server: str, fill_id: int, result: FillResult, at: int) -> None:
     with ledger.writing() as connection:
-        ledger.history.clear_refusals(connection, server, plan.tasks)
+        ledger.history.clear_refusals(connection, server, [one.task for one in result.landed])
         ledger.history.refuse(connection, result.refused, at)
         ledger.history.fill_ended(connection, fill_id, at, result)
 
@@ -156,6 +169,7 @@ class _Run:
         meter: Meter,
         lander: Lander,
         make_room: MakeRoom | None,
+        enough: Enough,
     ) -> None:
         self._site = site
         self._peers = peers
@@ -165,6 +179,7 @@ class _Run:
         self._listener = meter
         self._lander = lander
         self._make_room = make_room
+        self._enough = enough
         self._rules = site.settings.fill
         self._away: dict[str, str] = {}
         """Peers that cannot be had now, with the reason."""
@@ -186,7 +201,7 @@ class _Run:
         """Run every task: workers bring segments into staging, one lander lands what is there in batches."""
         waiting = iter(tasks)
         done: asyncio.Queue[Staged | None] = asyncio.Queue(maxsize=_BATCH)
-        pool = ThreadPoolExecutor(self._rules.in_flight + 1, thread_name_prefix="fill")
+        pool = Threads(self._rules.in_flight + 1, "fill")
         landing = asyncio.create_task(self._land(done, pool))
         workers = [asyncio.create_task(self._work(waiting, done, landing, pool)) for _ in range(self._rules.in_flight)]
         try:
@@ -207,13 +222,13 @@ class _Run:
         waiting: Iterator[Task],
         done: asyncio.Queue[Staged | None],
         landing: asyncio.Task[None],
-        pool: ThreadPoolExecutor,
+        pool: Threads,
     ) -> None:
         loop = asyncio.get_running_loop()
         for task in waiting:
             if self._gate.stopped:
                 self._stopped = self._stopped or "stopped on request"
-            if self._stopped or landing.done():
+            if self._stopped or landing.done() or self._enough():
                 return
             if task.peer in self._away:
                 continue
@@ -266,7 +281,7 @@ class _Run:
         self._refused.append(refused)
         self._listener(SegmentRefused(refused))
 
-    async def _land(self, done: asyncio.Queue[Staged | None], pool: ThreadPoolExecutor) -> None:
+    async def _land(self, done: asyncio.Queue[Staged | None], pool: Threads) -> None:
         """Land what is staged, in batches, until the last."""
         loop = asyncio.get_running_loop()
         last = False

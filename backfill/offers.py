@@ -12,6 +12,7 @@ from backfill.peer import Peer
 from backfill.plan import Source, offer, windows
 from backfill.site import Site
 from backfill.storage import Storage
+from schema.limits import SEGMENTS_HELD
 from schema.spans import MINUTE, Span, clip
 from schema.values import Mark, Segment
 
@@ -36,9 +37,12 @@ def offers(
         if peer is None or not wanted:
             continue
         shift = clocks.between(offsets, server, name)
+        held = 0
         for storage in site.of(name):
             if storage.origin is not None:
                 continue
+            if held >= SEGMENTS_HELD:
+                break  # what its other storages have is asked for when this is here
             reaches = {camera: _reaches(storage, spans, shift) for camera, spans in wanted.items()}
             # Whether a file is the first after a start, and so named late, only its neighbours tell: ask for them too.
             # One that lies even farther away is not missed: a file that nothing joins is trusted less, and at worst
@@ -49,6 +53,7 @@ def offers(
                 for camera, spans in reaches.items()
             }
             for camera, told in peer.segments(storage, asked).items():
+                held += len(told)
                 found[camera] += _offered(name, storage, told, reaches[camera], shift)
     return found
 

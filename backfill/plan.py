@@ -172,10 +172,12 @@ def _cover(wanted: Sequence[Span], recorders: Sequence[_Recorder]) -> tuple[list
             if found is None:
                 found = _farthest(recorders, cursor, recorders)
                 if found is None:
-                    # Nobody has what lies before: go on where somebody begins.
+                    # Nobody has what lies before: go on where somebody begins. What is no longer than names are
+                    # wrong by was no hole for whoever recorded until then; after a longer one all began anew.
                     starts = (recorder.next_start(cursor) for recorder in recorders)
-                    cursor = min((start for start in starts if start is not None), default=span.end)
-                    ready = () if ready is recorders else ready
+                    begins = min((start for start in starts if start is not None), default=span.end)
+                    ready = () if ready is recorders else tuple(one for one in ready if begins - cursor <= one.blur)
+                    cursor = begins
                     continue
                 seams.append(Span(cursor, cursor + found[1].blur))
             source, recorder = found
@@ -235,25 +237,23 @@ AT_RISK = 6 * HOUR
 Order = Literal["retention", "newest", "oldest"]
 
 
-def order(tasks: Iterable[tuple[Task, int | None]], now: int, by: Order = "retention") -> list[Task]:
+def order(tasks: Iterable[Task], now: int, by: Order = "retention") -> list[Task]:
     """Return tasks in the order to fetch them.
 
     Args:
-        tasks: each with when retention at its source deletes it, None if unknown.
         now: microseconds UTC.
         by: `retention`: what is deleted soonest, then newest first; `newest` and `oldest`: by age alone.
     """
 
-    def key(item: tuple[Task, int | None]) -> tuple[int, int, int, str, str, int]:
-        task, deleted_at = item
+    def key(task: Task) -> tuple[int, int, int, str, str, int]:
         source = task.source
         first, when = 1, 0
-        if by == "retention" and deleted_at is not None and deleted_at - now < AT_RISK:
-            first, when = 0, deleted_at
+        if by == "retention" and task.deleted_at is not None and task.deleted_at - now < AT_RISK:
+            first, when = 0, task.deleted_at
         age = source.start if by == "oldest" else -source.start
         return first, when, age, source.path, task.peer, source.storage_id
 
-    return [task for task, _ in sorted(tasks, key=key)]
+    return sorted(tasks, key=key)
 
 
 def within_space(tasks: Iterable[Task], free: int) -> tuple[list[Task], list[Refused]]:

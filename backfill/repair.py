@@ -26,8 +26,9 @@ from backfill.verify import Damage
 from schema.digests import short_name
 from schema.errors import OperatorError, PathRefused, PermissionMissing, StagingUnusable, StorageAway
 from schema.ledger import Ledger
+from schema.ledger.folders import FolderChange
 from schema.ledger.manifests import FileManifest, digest_of
-from schema.ledger.segments import FolderChange, Landing
+from schema.ledger.segments import Landing
 from schema.values import FillResult, Mark, Plan, Refusal, Refused, Segment, Task
 
 Copy = tuple[int, str]
@@ -57,13 +58,13 @@ class Repair:
 
     def plans(self) -> dict[str, Plan]:
         """Return for each server what to fetch: the sources of its damaged copies, and nothing else."""
-        tasks: dict[str, list[tuple[Task, None]]] = {}
+        tasks: dict[str, list[Task]] = {}
         refused: dict[str, list[Refused]] = {}
         for copy, damage in self._damaged.items():
             server = damage.storage.server
             planned = self._planned(damage)
             if isinstance(planned, Task):
-                tasks.setdefault(server, []).append((planned, None))
+                tasks.setdefault(server, []).append(planned)
                 self._asked.setdefault((planned.peer, planned.source.path), []).append(copy)
             else:
                 refused.setdefault(server, []).append(planned)

@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from backfill.clockcheck import doubt
 from backfill.filled import Filled, moved_record
@@ -18,11 +18,13 @@ from backfill.oddities import sift
 from backfill.origins import OriginLog
 from backfill.scanned import LISTED, Progress, ScanOptions, ScanReport
 from backfill.storage import Storage
+from backfill.threads import Threads
 from backfill.vanished import DELETED, Moved, sort_out
 from schema.digests import short_name
 from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
-from schema.ledger.segments import Folder, FolderChange, Landing
+from schema.ledger.folders import Folder, FolderChange
+from schema.ledger.segments import Landing
 from schema.moments import human_duration
 from schema.values import Cause, Oddity, Segment, State
 
@@ -96,7 +98,7 @@ class _Scan:
         identity = self._check_identity(known_identity)
         rules = _fingerprint(storage)
         with self._ledger.reading() as connection:
-            known = self._ledger.segments.folders(connection, storage.id, self._options.only)
+            known = self._ledger.folders.known(connection, storage.id, self._options.only)
         self._rejudge = bool(known) and rules != known_rules
         self._full = self._options.full or self._options.adopt or self._rejudge
         self._first = scanned == 0
@@ -137,7 +139,7 @@ class _Scan:
             if path:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
         intake = Intake(self._storage, now=self._now(), filled=Filled(self._storage, self._origins))
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="scan") as pool:
+        with Threads(_WORKERS, "scan") as pool:
             waiting: list[tuple[Future[FolderLook], bool]] = []
             stack = [""] if self._options.only is None else sorted(self._options.only)
             while stack or waiting:
@@ -286,7 +288,7 @@ class _Scan:
             book.remove(connection, storage_id, damaged)
             report.repaired += len(damaged)
             report.retired = book.forget_retired(connection, storage_id)
-            book.drop_folders(connection, self._lost_folders)
+            self._ledger.folders.drop(connection, self._lost_folders)
             self._ledger.history.outage_ended(
                 connection, self._storage.server, Cause.STORAGE, self._now(), storage_id=storage_id
             )

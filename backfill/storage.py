@@ -7,6 +7,7 @@ the recorder's tree, or inside it only where the recorder is known to ignore it.
 import errno
 import json
 import os
+import sys
 import uuid
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -220,7 +221,9 @@ def write_durably(path: str, content: bytes) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable. Windows cannot open a folder for that; its file system's own log must do."""
+    if sys.platform == "win32":
+        return
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(fd)

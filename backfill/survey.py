@@ -164,7 +164,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
     for gap in found.gaps:
         if gap.server == server:
             mine.setdefault(gap.camera, []).append(gap)
-    tasks: list[tuple[Task, int | None]] = []
+    tasks: list[Task] = []
     refused: list[Refused] = []
     served: list[Gap] = []
     useless = _useless(ledger, server)
@@ -193,7 +193,7 @@ def plan(ledger: Ledger, site: Site, found: Survey, server: str, peers: Mapping[
             if isinstance(task, Task) and task.reads:
                 task = useless.get((task.peer, task.source.path), task)
             if isinstance(task, Task):
-                tasks.append((task, source.deleted_at))
+                tasks.append(task)
             else:
                 refused.append(task)
     ordered = plan_rules.order(tasks, now, site.settings.fill.order)
@@ -285,5 +285,6 @@ def _task(
         storage_id=storage.id,
         path=path,
         new=new,
+        deleted_at=source.deleted_at,
         reads=only_reads(storage, site.storage(segment.storage_id)),
     )

@@ -5,7 +5,7 @@ a length: on the day the clock goes forward the night is an hour shorter, on the
 an hour that comes twice is in the window twice. What has to wait is a value that says until when.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -70,17 +70,11 @@ def next_closing(now: int, timing: Timing) -> int | None:
     return _first(now, timing, wanted=False)
 
 
-def sort_out(
-    tasks: Iterable[Task], now: int, timing: Timing, *, deleted_at: Callable[[Task], int | None] = lambda _: None
-) -> tuple[list[Task], list[Later]]:
+def sort_out(tasks: Iterable[Task], now: int, timing: Timing) -> tuple[list[Task], list[Later]]:
     """Return which tasks may be fetched now and which later, each in the order given.
 
-    Args:
-        tasks: of a plan.
-        now: microseconds UTC.
-        timing: when what may be filled.
-        deleted_at: when retention at its source deletes a task's segment, None if unknown. What would be gone before
-            the next opening does not wait for it: a limit that loses recordings is none that anybody wanted.
+    What its source deletes before the next opening does not wait for it: a limit that loses recordings is none that
+    anybody wanted. `now` is in microseconds UTC.
     """
     tasks = list(tasks)
     if is_open(now, timing):
@@ -91,7 +85,7 @@ def sort_out(
     ready: list[Task] = []
     later: list[Later] = []
     for task in tasks:
-        gone = deleted_at(task)
+        gone = task.deleted_at
         at_risk = gone is not None and (opens is None or gone <= opens + _ROOM)
         if at_risk or may_fill(now, timing, age=now - task.source.end):
             ready.append(task)

@@ -16,7 +16,7 @@ from backfill.survey import Question, plan, survey
 from benchmarks.data import HOUR, START
 from benchmarks.pair import DESTINATION, SOURCE
 from schema.ledger import Ledger
-from schema.ledger.segments import FolderChange
+from schema.ledger.folders import FolderChange
 from schema.settings import parse
 from schema.spans import SECOND
 from schema.values import Segment

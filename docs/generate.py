@@ -114,6 +114,7 @@ _TABLES = {
     "Link": "`[link]`",
     "Service": "`[service]`",
     "AlarmChannel": "`[[alarms]]`",
+    "IdentityRules": "`[identity]`",
     "ServerSettings": "`[[servers]]`",
     "StorageSettings": "`[[servers.storages]]`",
     "TemplateRules": "`[servers.storages.template]`",
@@ -124,7 +125,10 @@ _TABLES = {
 def configuration() -> str:
     """Return docs/reference/configuration.md: every key with type, default and the sentence beside it in the code."""
     schema = Path(__file__).parent.parent / "schema"
-    bodies = [ast.parse((schema / name).read_text(encoding="utf-8")).body for name in ("settings.py", "service.py")]
+    bodies = [
+        ast.parse((schema / name).read_text(encoding="utf-8")).body
+        for name in ("settings/keys.py", "service.py", "identity.py")
+    ]
     classes = {node.name: node for body in bodies for node in body if isinstance(node, ast.ClassDef)}
     parts = [_CONFIGURATION]
     for name, title in _TABLES.items():

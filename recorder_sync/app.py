@@ -14,7 +14,7 @@ import msgspec
 
 from backfill.after import after_fill
 from backfill.digesting import take_fresh
-from backfill.fill import MakeRoom, fill
+from backfill.fill import Enough, MakeRoom, fill
 from backfill.gate import Gate
 from backfill.keyframes.known import offsets
 from backfill.oddities import sentences, unreadable
@@ -175,9 +175,17 @@ class App:
         return asyncio.run(self.filling(planned, server, gate, listener, make_room))
 
     async def filling(
-        self, planned: Plan, server: str, gate: Gate, listener: Listener = nobody, make_room: MakeRoom | None = None
+        self,
+        planned: Plan,
+        server: str,
+        gate: Gate,
+        listener: Listener = nobody,
+        make_room: MakeRoom | None = None,
+        *,
+        enough: Enough = lambda: False,
+        since: int | None = None,
     ) -> FillResult:
-        """Do so on a running event loop."""
+        """Do so on a running event loop, as a part of the fill that began at `since`, until it is `enough`."""
         result = await fill(
             planned,
             server,
@@ -188,6 +196,8 @@ class App:
             gate=gate,
             listener=listener,
             make_room=make_room,
+            enough=enough,
+            since=since,
         )
         notes = await asyncio.to_thread(after_fill, self.ledger, self.site, server, result.landed)
         return FillResult(

@@ -247,6 +247,8 @@ class Task:
     """Under which path there; the next free name if that is taken by other content."""
     new: int
     """Microseconds of gaps that this task is the first to fill."""
+    deleted_at: int | None = None
+    """When retention at the source deletes it, microseconds UTC of the destination; None if unknown."""
     reads: tuple[str, ...] = ()
     """The only containers that the recorder there reads, where another layout's wrote it; empty: any."""
 
@@ -338,6 +340,8 @@ class AlarmKind(StrEnum):
     DAMAGE = "damage"
     DISK_LOW = "disk-low"
     CLOCK_OFFSET = "clock-offset"
+    IDENTITY_TAKEN = "identity-taken"
+    IDENTITY_RETURNED = "identity-returned"
     TEST = "test"
     """An operator tries the channels; nothing happened."""
 

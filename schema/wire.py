@@ -6,11 +6,13 @@ would misread raises `PROTOCOL`. Times are integer microseconds UTC, sizes bytes
 """
 
 import unicodedata
-from typing import Annotated, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from schema.errors import PeerInvalid
+from schema.moments import from_datetime
 from schema.settings import StorageSettings, TemplateRules
 from schema.units import NAME
 
@@ -34,8 +36,12 @@ OUTAGES_AT_ONCE = 1000
 
 _MAX = 2**63 - 1
 
-# Times and lengths leave room for sums of them in 64 bits.
-Moment = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+# What is told must be a time that can be printed, in any zone: a report that fails on it would fail for ever.
+_FIRST = from_datetime(datetime(2, 1, 1, tzinfo=UTC))
+_LAST = from_datetime(datetime(9998, 1, 1, tzinfo=UTC))
+Moment = Annotated[int, msgspec.Meta(ge=_FIRST, le=_LAST)]
+# What is asked for may begin before all times, and lengths be longer: with room for sums of them in 64 bits.
+Bound = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 Length = Annotated[int, msgspec.Meta(ge=0, le=2**61)]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=_MAX)]
 BucketNumber = Annotated[int, msgspec.Meta(ge=-(2**27), le=2**27)]
@@ -170,7 +176,7 @@ class OutageMessage(Message, frozen=True):
 
 
 class Outages(Message, frozen=True):
-    """The outages of the last days, newest last."""
+    """The outages of the last days, by end: those that last are the newest."""
 
     outages: Annotated[list[OutageMessage], msgspec.Meta(max_length=OUTAGES_AT_ONCE)]
 
@@ -191,22 +197,23 @@ class SegmentMessage(Message, frozen=True):
     """Of a segment that is one file and was there when this was said; saves asking for a manifest that says no more."""
 
 
-Windows = Annotated[list[tuple[Moment, Moment]], msgspec.Meta(max_length=10_000)]
+Windows = Annotated[list[tuple[Bound, Bound]], msgspec.Meta(max_length=WINDOWS_AT_ONCE)]
 
 
 class SegmentsAsked(Message, frozen=True):
     """Which segments of a storage are asked for: by camera, those that overlap any of its windows.
 
-    `after`: camera and path of the last one that was told, for what follows it.
+    No more than `WINDOWS_AT_ONCE` of all cameras together. `after`: camera, start and path of the last one that was
+    told, for what follows it; it need not be there any more.
     """
 
     storage: StorageName
-    wanted: Annotated[dict[Camera, Windows], msgspec.Meta(max_length=10_000)]
-    after: tuple[Camera, Path] | None = None
+    wanted: Annotated[dict[Camera, Windows], msgspec.Meta(max_length=CAMERAS_AT_ONCE)]
+    after: tuple[Camera, Moment, Path] | None = None
 
 
 class SegmentsPage(Message, frozen=True):
-    """Segments by camera, start and path. `more`: ask from the last on."""
+    """Segments by camera, start, folder and name, each once. `more`: ask from the last on."""
 
     segments: Annotated[list[SegmentMessage], msgspec.Meta(max_length=SEGMENTS_AT_ONCE)]
     more: bool
@@ -230,6 +237,25 @@ class ManifestMessage(Message, frozen=True):
     folder: bool
     mtime_ns: Nanoseconds
     files: Annotated[list[FileMessage], msgspec.Meta(max_length=FILES_AT_ONCE)]
+
+
+ServiceState = Literal["running", "stopped", "unknown"]
+
+
+class IdentityMessage(Message, frozen=True):
+    """With which id the recorder of this server answers, and whether its service runs."""
+
+    id: Annotated[str, msgspec.Meta(max_length=38, pattern=r"\A[0-9A-Fa-f{}-]*\Z")] = ""
+    """As its file has it; empty if it cannot be told, or is not its own at the moment."""
+    digest: Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{32})?\Z")] = ""
+    """Of that file."""
+    holds: Annotated[str, msgspec.Meta(max_length=38, pattern=r"\A[0-9A-Fa-f{}-]*\Z")] = ""
+    """The id that the recorder has in place of its own; empty if it has its own, or that is not known."""
+    service: ServiceState = "unknown"
+    waits: bool = False
+    """The recorder is started as soon as nobody else answers with its id."""
+    problem: Text = ""
+    """Why something is not told."""
 
 
 class Problem(Message, frozen=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from backfill.site import build_site
 from backfill.storage import Storage
 from schema.ledger import Ledger
 from schema.settings import parse
+from schema.wire import IdentityMessage
 from tests import make
 
 TIMEOUT = 5.0
@@ -33,7 +34,9 @@ class Serving:
         self.port = asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", port), self._loop).result(10)
 
     def stop(self) -> None:
-        """Stop listening and end the thread."""
+        """Stop listening and end the thread; does nothing the second time."""
+        if self._loop.is_closed():
+            return
         asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -78,7 +81,13 @@ class Pair:
 
 @contextmanager
 def linked(
-    base: Path, *, encrypted: bool = True, observed: Observed | None = None, layout: str = "frigate", more: str = ""
+    base: Path,
+    *,
+    encrypted: bool = True,
+    observed: Observed | None = None,
+    identity: Callable[[], IdentityMessage] = IdentityMessage,
+    layout: str = "frigate",
+    more: str = "",
 ) -> Iterator[Pair]:
     """Give a pair whose recordings are below `base`, with a ledger for each; `more` goes into each storage."""
     trusts = paired(base, "a", "b")
@@ -99,6 +108,7 @@ def linked(
             known=lambda: known,
             bandwidth=None,
             timeout=TIMEOUT,
+            identity=identity,
         )
         serving = Serving(server)
         peers = f'[[peers]]\nname = "b"\naddress = "127.0.0.1:{serving.port}"\n'

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backfill.fill import MakeRoom, fill
+from backfill.fill import Enough, MakeRoom, fill
 from backfill.gate import Gate
 from backfill.peer import FolderPeer, Peer
 from backfill.progress import Listener, nobody
@@ -165,6 +165,7 @@ class Bench:
         gate: Gate | None = None,
         listener: Listener = nobody,
         make_room: MakeRoom | None = None,
+        enough: Enough = lambda: False,
         **question: object,
     ) -> FillResult:
         """Fill `server` and return the result."""
@@ -183,6 +184,7 @@ class Bench:
                 gate=gate or Gate(),
                 listener=listener,
                 make_room=make_room,
+                enough=enough,
             )
         )
 

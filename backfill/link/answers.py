@@ -14,15 +14,18 @@ from backfill.beneath import open_beneath
 from backfill.peer import FolderPeer
 from backfill.site import Site, about
 from backfill.storage import Storage
-from schema.errors import SourceChanged, SourceGone, UnknownName
+from schema.errors import SourceChanged, SourceGone, UnknownName, UsageInvalid
 from schema.ledger import Ledger
+from schema.ledger.offered import BEFORE_ALL, offered, place_of
 from schema.spans import DAY, Span
-from schema.values import Kind, ManifestFile, Mark, Segment, State
+from schema.values import Kind, ManifestFile, Segment, State
 from schema.wire import (
     CHUNKS_AT_ONCE,
     OUTAGES_AT_ONCE,
+    PAGE_BYTES,
     PROTOCOL,
     SEGMENTS_AT_ONCE,
+    WINDOWS_AT_ONCE,
     CameraState,
     CoveragePage,
     FileMessage,
@@ -35,6 +38,7 @@ from schema.wire import (
     SegmentsAsked,
     SegmentsPage,
     plain,
+    written,
 )
 
 _OUTAGES_TOLD = 30 * DAY
@@ -118,7 +122,8 @@ class Answers:
     def outages(self) -> Outages:
         """Return the outages that this service itself noticed in the last days, the newest if there are too many.
 
-        What it was told by peers it tells nobody: they would hear their own words, and take them for news.
+        What it was told by peers it tells nobody: they would hear their own words, and take them for news. Those that
+        last are the newest, so that what is not told any more is over.
         """
         now = self._now()
         with self._ledger.reading() as connection:
@@ -136,31 +141,44 @@ class Answers:
                 end=one.span.end if one.over else None,
                 evidence=plain(one.evidence),
             )
-            for one in found
+            for one in sorted(found, key=lambda one: (one.span.end, one.span.start))[-OUTAGES_AT_ONCE:]
         ]
-        return Outages(outages=told[-OUTAGES_AT_ONCE:])
+        return Outages(outages=told)
 
     def segments(self, asked: SegmentsAsked) -> SegmentsPage:
-        """Return the sealed segments that are asked for, by camera, start and path. Raises UnknownName."""
+        """Return the next sealed segments that are asked for, by camera, start, folder and name.
+
+        Raises UnknownName, UsageInvalid.
+        """
+        number = sum(map(len, asked.wanted.values()))
+        if number > WINDOWS_AT_ONCE:
+            raise UsageInvalid("segments", f"a question of {number:,} windows, of more than {WINDOWS_AT_ONCE:,}")
         one = self._storage(asked.storage)
-        page: list[Segment] = []
-        with self._ledger.reading() as connection:
-            known = set(self._ledger.names.all_cameras(connection))
-            for camera in sorted(asked.wanted.keys() & known):
-                if asked.after is not None and camera < asked.after[0]:
-                    continue
-                spans = [Span(*window) for window in asked.wanted[camera]]
-                found = self._ledger.segments.around(connection, one.id, {camera: spans})[camera]
-                paths = [segment.path for segment in found]
-                if asked.after is not None and camera == asked.after[0] and asked.after[1] in paths:
-                    found = found[paths.index(asked.after[1]) + 1 :]
-                page += [one for one in found if one.origin is None and not one.marks & Mark.UNCERTAIN]
-                if len(page) > SEGMENTS_AT_ONCE:
-                    break
-        told = page[:SEGMENTS_AT_ONCE]
-        for segment in told:
+        told: list[SegmentMessage] = []
+        size = 0
+        for segment in self._offered(one, asked):
+            message = _told(segment, one.root)
+            size += len(written(message))
+            if len(told) == SEGMENTS_AT_ONCE or (told and size > PAGE_BYTES):
+                return SegmentsPage(segments=told, more=True)
+            told.append(message)
             self._remember(segment)
-        return SegmentsPage(segments=[_told(segment, one.root) for segment in told], more=len(page) > len(told))
+        return SegmentsPage(segments=told, more=False)
+
+    def _offered(self, storage: Storage, asked: SegmentsAsked) -> list[Segment]:
+        """Return what a page may hold, and one more if there is more."""
+        found: list[Segment] = []
+        first = asked.after[0] if asked.after is not None else ""
+        with self._ledger.reading() as connection:
+            known = self._ledger.names.all_cameras(connection)
+            for camera in sorted(one for one in asked.wanted.keys() & set(known) if one >= first):
+                place = place_of(*asked.after[1:]) if asked.after is not None and camera == first else BEFORE_ALL
+                spans = [Span(*window) for window in asked.wanted[camera]]
+                limit = SEGMENTS_AT_ONCE + 1 - len(found)
+                found += offered(connection, self._ledger.names, storage.id, camera, spans, after=place, limit=limit)
+                if len(found) > SEGMENTS_AT_ONCE:
+                    break
+        return found
 
     def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
         """Return what a segment consists of now.

@@ -6,6 +6,7 @@ the segment. `http.client` in threads costs half of what an asyncio client does 
 """
 
 import http.client
+import io
 import random
 import socket
 import ssl
@@ -16,6 +17,8 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from backfill.link.reach import reached
+from backfill.link.taking import Taking, Windows, questions
+from backfill.link.timely import Late, Timely
 from backfill.link.trust import host_name
 from schema.errors import (
     Interrupted,
@@ -32,11 +35,10 @@ from schema.errors import (
 )
 from schema.spans import Span
 from schema.wire import (
-    CAMERAS_AT_ONCE,
     MESSAGE_LIMIT,
-    WINDOWS_AT_ONCE,
     CoveragePage,
     Hello,
+    IdentityMessage,
     ManifestMessage,
     Message,
     Outages,
@@ -52,8 +54,8 @@ from schema.wire import (
 TRIES = 4
 _PAUSE = 0.25
 """Seconds before the second try; doubled with each, and scattered, so that two that were cut do not meet again."""
-_PAGES_AT_MOST = 2000
-"""Of segments in one plan: ten million of them."""
+_PAGES_AT_MOST = 1000
+"""Of segments, for one question: a page is full unless it is the last."""
 _SOURCE_ERRORS = {kind.__name__: kind for kind in (SourceGone, SourceChanged, SourceDamaged, SourceUnreadable)}
 _M = TypeVar("_M", bound=Message)
 Asked = Mapping[str, object]
@@ -64,6 +66,7 @@ class Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None):
         super().__init__(sock, debuglevel, method, url)
+        self.fp: io.BufferedReader = io.BufferedReader(Timely(self.fp.detach()))
         self._direct: Callable[[memoryview], int] = _reading(sock)
         self._buffered = True
         """Whether bytes may wait in `fp`, which read ahead while it looked for the end of the headers."""
@@ -192,26 +195,33 @@ class LinkClient:
         """Ask for the outages it recorded; tried once. Raises the errors of a link."""
         return self._ask(Outages, "outages", {}, tries=1)
 
+    def identity(self) -> IdentityMessage:
+        """Ask with which id its recorder answers, and whether that runs; tried once. Raises the errors of a link."""
+        return self._ask(IdentityMessage, "identity", {}, tries=1)
+
     def segments(self, storage: str, wanted: Mapping[str, Sequence[Span]]) -> Iterator[SegmentMessage]:
-        """Ask for the segments of cameras around spans, in questions of a bearable size.
+        """Ask for the segments of cameras around spans, in questions of a bearable size and page by page.
 
         What reaches into windows of two questions is told twice. Raises UnknownName and the errors of a link.
         """
         for windows in questions(wanted):
             yield from self._pages(storage, windows)
 
-    def _pages(self, storage: str, windows: dict[str, list[tuple[int, int]]]) -> Iterator[SegmentMessage]:
+    def _pages(self, storage: str, windows: Windows) -> Iterator[SegmentMessage]:
         asked = SegmentsAsked(storage=storage, wanted=windows)
+        taking = Taking(self.server, windows)
         for _ in range(_PAGES_AT_MOST):
             page = self._ask(SegmentsPage, "segments", {}, body=written(asked))
-            yield from page.segments
+            for told in page.segments:
+                taking.take(told)
+                yield told
             if not page.more:
                 return
-            last = page.segments[-1] if page.segments else None
-            if last is None or (last.camera, last.path) == asked.after or last.camera not in windows:
-                break
-            asked = SegmentsAsked(storage=storage, wanted=windows, after=(last.camera, last.path))
-        raise PeerInvalid(self.server, f"its list of segments of {storage} has no end")
+            if not page.segments:
+                raise PeerInvalid(self.server, f"its list of segments of {storage} goes on, and tells none")
+            last = page.segments[-1]
+            asked = SegmentsAsked(storage=storage, wanted=windows, after=(last.camera, last.start, last.path))
+        raise PeerInvalid(self.server, f"its list of segments of {storage} has no end within {_PAGES_AT_MOST:,} pages")
 
     def manifest(self, storage: str, path: str, size: int, mtime_ns: int) -> ManifestMessage:
         """Ask what a segment consists of. Raises the source's errors and those of a link."""
@@ -324,27 +334,15 @@ class LinkClient:
         except http.client.HTTPException as error:
             self.drop()
             raise PeerUnreachable(self.server, f"its answer broke off ({type(error).__name__})") from None
+        except Late as error:
+            self.drop()
+            raise PeerUnreachable(self.server, str(error)) from None
         except TimeoutError:
             self.drop()
             raise PeerUnreachable(self.server, f"it said nothing for {self._timeout:g} s") from None
         except OSError as error:
             self.drop()
             raise PeerUnreachable(self.server, error.strerror or str(error)) from None
-
-
-def questions(wanted: Mapping[str, Sequence[Span]]) -> Iterator[dict[str, list[tuple[int, int]]]]:
-    """Yield what is `wanted` in parts that are not too long for one question."""
-    part: dict[str, list[tuple[int, int]]] = {}
-    number = 0
-    for camera, spans in wanted.items():
-        for span in spans:
-            if number == WINDOWS_AT_ONCE or (camera not in part and len(part) == CAMERAS_AT_ONCE):
-                yield part
-                part, number = {}, 0
-            part.setdefault(camera, []).append((span.start, span.end))
-            number += 1
-    if part:
-        yield part
 
 
 def _shut(sock: socket.socket) -> None:

@@ -9,12 +9,29 @@ from collections.abc import Callable, Mapping
 from backfill.link.client import LinkClient
 from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted, UnknownName
 from schema.ledger import Ledger
+from schema.ledger.allowance import Size
+from schema.ledger.mirror import position
+from schema.limits import BUCKETS_AT_MOST, OUTAGE_AT_MOST
 from schema.spans import SECOND, Span
 from schema.values import Cause, Outage
-from schema.wire import PROTOCOL, Hello, OutageMessage, Pulse, StorageAbout, StorageState
+from schema.wire import (
+    BUCKETS_AT_ONCE,
+    OUTAGES_AT_ONCE,
+    PROTOCOL,
+    Hello,
+    OutageMessage,
+    Pulse,
+    StorageAbout,
+    StorageState,
+)
 
-_PAGES_AT_ONCE = 10_000
+_PAGES_AT_ONCE = 2 * BUCKETS_AT_MOST // BUCKETS_AT_ONCE
+"""Of coverage: all that is kept of a peer, in pages that were cut for their length."""
 _NOTED_EVERY = 30 * SECOND
+
+
+class _BegunAnew(Exception):
+    """The ledger of a storage there began anew since the pulse: its changes are to be copied from the start."""
 
 
 class Follower:
@@ -37,6 +54,8 @@ class Follower:
         self._seqs: dict[str, tuple[str, int]] = {}
         self._noted: dict[str, int] = {}
         self._noted_at = 0
+        self._kept: Size | None = None
+        """How much coverage the ledger keeps of the peer; None until it is counted."""
 
     def follow(self, pulse: Pulse) -> bool:
         """Bring the copy up to what `pulse` says; returns whether anything changed. Raises the errors of a link."""
@@ -53,8 +72,8 @@ class Follower:
             if state.name in self._storages:
                 try:
                     news = self._copy(state.name, state.epoch, state.seq)
-                except UnknownName:
-                    self._boot = ""  # renamed or removed between two answers: the next pulse begins with a hello
+                except (UnknownName, _BegunAnew):
+                    self._boot = ""  # renamed, removed or reset between two answers: the next pulse begins with a hello
                     continue
                 changed |= news
                 self._note_current(state, writing, news=news)
@@ -69,19 +88,33 @@ class Follower:
             self._noted[state.name] = state.scanned
             self._noted_at = self._now()
 
-    def outages(self) -> None:
+    def outages(self) -> int:
         """Take in what the peer noticed: its own outages, and when it had no answer from us.
 
-        What it says of anybody else, and of what we record, it cannot know better. Raises the errors of a link.
+        What it says of anybody else, and of what we record, it cannot know better. What it does not tell any more is
+        over, also when its ledger was lost with the end. Returns how many were left out because they are too long to be
+        outages. Raises the errors of a link.
         """
         if self._shared:
-            return
+            return 0
         peer, now = self._client.server, self._now()
-        found = [_outage(one, now, self._storages) for one in self._client.outages().outages]
+        told = self._client.outages().outages
+        taken = [_outage(one, now, self._storages) for one in told]
+        found = [
+            one
+            for one in taken
+            if one is not None and (one.server == peer or (one.server, one.cause) == (self._own, Cause.SERVER))
+        ]
+        fit = [one for one in found if one.span.length <= OUTAGE_AT_MOST]
+        history = self._ledger.history
         with self._ledger.writing() as connection:
-            for one in found:
-                if one is not None and (one.server == peer or (one.server, one.cause) == (self._own, Cause.SERVER)):
-                    self._ledger.history.outage_told(connection, one, peer)
+            self._ledger.allowance.cameras(connection, peer, {one.camera for one in fit if one.camera is not None})
+            for one in fit:
+                history.outage_told(connection, one, peer)
+            if len(told) < OUTAGES_AT_ONCE or any(one.end is not None for one in told):  # every one that lasts is in it
+                history.told_no_more(connection, peer, [one for one in fit if not one.over], now)
+            history.forget_told(connection, peer)
+        return len(found) - len(fit)
 
     def _greet(self) -> bool:
         """Learn who answers and how its storages are read; returns whether that is new."""
@@ -90,15 +123,14 @@ class Follower:
         with self._ledger.writing() as connection:
             self._shared = hello.ledger == self._ledger.contacts.identity(connection)
             known = dict(self._ledger.mirror.about(connection, hello.server))
-            self._storages = {}
-            for one in hello.storages:
-                ident = self._ledger.names.storage_id(connection, hello.server, one.name)
-                self._storages[one.name] = ident
-                if not self._shared:
-                    self._ledger.mirror.note_about(connection, ident, one)
+            told = [one.name for one in hello.storages]
+            storages = self._ledger.allowance.storages(connection, hello.server, told)
             gone = False
             if not self._shared:
-                gone = self._ledger.mirror.forget_others(connection, hello.server, list(self._storages.values()))
+                for one in hello.storages:
+                    self._ledger.mirror.note_about(connection, storages[one.name], one)
+                gone = self._ledger.mirror.forget_others(connection, hello.server, list(storages.values()))
+        self._storages, self._kept = storages, None
         # In a shared ledger the peer has written itself what it says; whoever built its site before that lacks it.
         before = self._heard if self._shared else {one.name: one for one in known.values()}
         self._heard = {one.name: one for one in hello.storages}
@@ -114,14 +146,17 @@ class Follower:
             cursor = ""
         for _ in range(_PAGES_AT_ONCE):
             page = self._client.coverage(storage, cursor)
-            if page.more and page.cursor == cursor:
-                break
+            if page.epoch != epoch:
+                raise _BegunAnew
+            if page.more and position(page.cursor) <= position(cursor):
+                raise PeerInvalid(self._client.server, f"the changes of {storage} go back, or stand still")
             with self._ledger.writing() as connection:
-                self._ledger.mirror.take(connection, ident, page)
+                kept = self._ledger.mirror.take(connection, self._client.server, ident, page, self._kept)
+            self._kept = kept
             cursor = page.cursor
             if not page.more:
                 return True
-        raise PeerInvalid(self._client.server, f"the changes of {storage} have no end")
+        raise PeerInvalid(self._client.server, f"the changes of {storage} have no end within {_PAGES_AT_ONCE:,} pages")
 
 
 def check(hello: Hello, expected: str) -> None:

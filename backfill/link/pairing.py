@@ -1,8 +1,9 @@
 """Making two hosts known to each other: one prints an invitation, the other accepts it, and identities are exchanged.
 
 Rule: an invitation holds the address, the fingerprint of the inviting identity and a secret that is good once and for
-minutes. Who accepts speaks only to the holder of that identity; who invites believes only who knows the secret. What is
-on the command line afterwards opens nothing any more.
+minutes, and that a few wrong guesses end. Who accepts speaks only to the holder of that identity; who invites believes
+only who knows the secret, and gives nobody more than a few connections for a few seconds. What is on the command line
+afterwards opens nothing any more.
 """
 
 import asyncio
@@ -16,10 +17,12 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
+from backfill.link.accepting import Door
 from backfill.link.trust import Identity, Trust, host_name, read_identity
 from schema.errors import (
     InvitationInvalid,
@@ -39,6 +42,10 @@ GOOD_FOR = 15 * 60
 """Seconds."""
 _GUESSES = 5
 _TIMEOUT = 15
+_ASKED_LIMIT = 65_536
+"""Bytes of a question: a certificate and a few words."""
+_LASTS = 30.0
+"""Seconds of a connection: time for its one question and the answer, and no more however it is spent."""
 _FINGERPRINT = 32
 _SECRET = 16
 
@@ -140,22 +147,23 @@ class Inviting:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         self._trust.load_into(context)
-        app = web.Application(client_max_size=65_536)
+        app = web.Application(client_max_size=_ASKED_LIMIT)
         app.router.add_get("/v1/identity", self._identity)
         app.router.add_post("/v1/join", self._join)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2)
         await runner.setup()
+        assert runner.server is not None
+        door = Door(partial(_brief, runner.server), context)
         try:
-            await web.TCPSite(runner, host, port, ssl_context=context, reuse_address=True).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise UsageInvalid("link.listen", f"{host}:{port}: {os.strerror(error.errno or 0)}") from None
-        try:
+            await door.listen(host, port)
             async with asyncio.timeout(GOOD_FOR):
                 return await self._done
         except TimeoutError:
             raise InvitationInvalid(f"nobody accepted it within {GOOD_FOR // 60} minutes") from None
+        except OSError as error:
+            raise UsageInvalid("link.listen", f"{host}:{port}: {os.strerror(error.errno or 0)}") from None
         finally:
+            door.close()
             await runner.cleanup()
 
     async def _identity(self, _: web.Request) -> web.Response:
@@ -171,10 +179,12 @@ class Inviting:
     def _accept(self, body: bytes, remote: str) -> Joined:
         """Check who joins and keep its identity. Raises what is wrong."""
         told = read(Join, body, "that wants to join")
-        self._guesses += 1
-        if self._done.done() or self._clock() > self._until or self._guesses > _GUESSES:
+        if self._done.done() or self._clock() > self._until:
             raise PeerRefused("this host", "the invitation is used up; print another")
         if not hmac.compare_digest(told.secret, self._invited.secret):
+            self._guesses += 1
+            if self._guesses == _GUESSES:
+                self._done.set_exception(InvitationInvalid(f"{_GUESSES} times somebody tried who does not know it"))
             raise PeerRefused("this host", "it is not the invitation that was printed last")
         if PROTOCOL not in told.protocols:
             raise PeerIncompatible(told.server, f"versions {told.protocols}, not {PROTOCOL}")
@@ -192,6 +202,18 @@ class Inviting:
         identity = self._trust.add_peer(told.server, told.identity)
         self._done.set_result(replace(paired, identity=identity.pem))
         return Joined(server=self._invited.server, port=self._invited.port, encrypted=self._encrypted)
+
+
+def _brief(made: web.Server) -> asyncio.Protocol:
+    """Return the protocol of a new connection, which is cut after a while whatever is said on it."""
+    protocol = made()
+
+    def cut() -> None:
+        if protocol.transport is not None:
+            protocol.transport.abort()
+
+    asyncio.get_running_loop().call_later(_LASTS, cut)
+    return protocol
 
 
 def accept(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from backfill.link.client import TRIES, Answer, Asked, LinkClient
+from backfill.link.taking import Room
 from backfill.storage import Storage
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import (
@@ -49,12 +50,20 @@ class LinkPeer:
         return self._client.server
 
     def segments(self, storage: Storage, wanted: Mapping[str, Sequence[Span]]) -> dict[str, list[Segment]]:
-        """Return what the peer has of the cameras around the spans; what was not asked for is not taken."""
+        """Return what the peer has of the cameras around the spans.
+
+        Of more than is held at once the beginning, camera by camera: what follows comes with a later plan.
+        """
         found: dict[str, dict[str, Segment]] = {camera: {} for camera in wanted}
+        names = {camera: camera for camera in wanted}
+        """So that each is in memory once, and not with every segment."""
+        room = Room()
         try:
             for told in self._client.segments(storage.name, wanted):
-                if told.camera in found and told.start < told.end:
-                    found[told.camera].setdefault(told.path, _segment(told, storage.id))
+                if not room.holds(told):
+                    break
+                if told.start < told.end:
+                    found[told.camera].setdefault(told.path, _segment(told, storage.id, names[told.camera]))
                     if told.mode is not None and not told.folder:
                         self._remember((storage.id, told.path), told.mode)
         except UnknownName:
@@ -211,10 +220,10 @@ def _of(path: str) -> Iterator[None]:
         raise SourceGone(path, "the peer, which has no such storage any more") from None
 
 
-def _segment(told: SegmentMessage, storage_id: int) -> Segment:
+def _segment(told: SegmentMessage, storage_id: int, camera: str) -> Segment:
     return Segment(
         storage_id=storage_id,
-        camera=told.camera,
+        camera=camera,
         path=told.path,
         start=told.start,
         end=told.end,

@@ -1,7 +1,8 @@
 """Making a TCP connection that can be given up while it is being made.
 
 Rule: a peer whose packets go nowhere keeps nobody longer than a moment after the client was closed. What the resolver
-of names does is not ours to cut short.
+of names does cannot be cut short: it is asked in a thread that nobody waits for, one for each address, however many
+want to know.
 """
 
 import errno
@@ -10,6 +11,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from schema.errors import Interrupted
@@ -18,6 +20,35 @@ _LOOK = 0.2
 """Seconds between two looks at whether it is still wanted."""
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 
+_Found = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
+
+
+class _Lookup:
+    """One question to the resolver, and what it answered."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.found: _Found = ()
+        self.problem: OSError | None = None
+        self.ended = threading.Event()
+        threading.Thread(target=self._ask, args=(address,), name="lookup", daemon=True).start()
+
+    def _ask(self, address: tuple[str, int]) -> None:
+        try:
+            self.found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self.problem = error
+        except UnicodeError as error:  # such as an empty label
+            self.problem = socket.gaierror(socket.EAI_NONAME, str(error))
+        finally:
+            with _asking:
+                _asked.pop(address, None)
+            self.ended.set()
+
+
+_asking = threading.Lock()
+_asked: dict[tuple[str, int], _Lookup] = {}
+"""The questions under way: a resolver that hangs is not asked again and again."""
+
 
 def reached(address: tuple[str, int], timeout: float, closed: threading.Event) -> socket.socket:
     """Return a connected socket with that timeout, the first of the address's that answers.
@@ -25,7 +56,7 @@ def reached(address: tuple[str, int], timeout: float, closed: threading.Event) -
     Raises Interrupted once closed, and OSError.
     """
     problem: OSError | None = None
-    for family, kind, protocol, _, where in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, where in _looked_up(address, timeout, closed):
         if closed.is_set():
             raise Interrupted
         try:
@@ -33,6 +64,23 @@ def reached(address: tuple[str, int], timeout: float, closed: threading.Event) -
         except OSError as error:
             problem = error
     raise problem or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+
+def _looked_up(address: tuple[str, int], timeout: float, closed: threading.Event) -> _Found:
+    """Return what the resolver says. Raises Interrupted once closed, and OSError."""
+    deadline = time.monotonic() + timeout
+    with _asking:
+        lookup = _asked.get(address)
+        if lookup is None:
+            lookup = _asked[address] = _Lookup(address)
+    while not lookup.ended.wait(max(0.0, min(_LOOK, deadline - time.monotonic()))):
+        if closed.is_set():
+            raise Interrupted
+        if time.monotonic() >= deadline:
+            raise socket.gaierror(socket.EAI_AGAIN, f"its name could not be looked up within {timeout:g} s")
+    if lookup.problem is not None:
+        raise lookup.problem
+    return lookup.found
 
 
 def _connected(sock: socket.socket, where: Any, timeout: float, closed: threading.Event) -> socket.socket:

@@ -15,7 +15,6 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -27,9 +26,10 @@ from backfill.link.answers import Answers
 from backfill.link.blocks import CopySender, KernelSender, Sender, block_length
 from backfill.link.pacing import share
 from backfill.link.trust import issuer_of
+from backfill.threads import Threads
 from schema.digests import DIGEST_BYTES, hasher
 from schema.errors import OperatorError, PeerRefused, SourceGone, SourceUnreadable, UsageInvalid
-from schema.wire import Message, Problem, SegmentsAsked, plain, read, written
+from schema.wire import IdentityMessage, Message, Problem, SegmentsAsked, plain, read, written
 
 _CONNECTIONS = 64
 _STREAMS = 16
@@ -64,6 +64,7 @@ class LinkServer:
         known: returns the servers that are paired, by the name of their identity.
         bandwidth: bytes a second of all streams together; None for no limit.
         timeout: seconds that a peer may take for a block.
+        identity: with which id the recorder here answers; by default nothing is told.
     """
 
     def __init__(
@@ -74,13 +75,15 @@ class LinkServer:
         known: Callable[[], dict[str, str]],
         bandwidth: int | None,
         timeout: float,
+        identity: Callable[[], IdentityMessage] = IdentityMessage,
     ) -> None:
         self._answers = answers
+        self._identity_here = identity
         self._context = context
         self._known = known
         self._bandwidth = bandwidth
         self._timeout = timeout
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="link")
+        self._pool = Threads(_THREADS, "link")
         self._streams = asyncio.Semaphore(_STREAMS)
         self._sending: dict[int, asyncio.Transport] = {}
         self._heard: dict[asyncio.Transport, float] = {}
@@ -96,6 +99,7 @@ class LinkServer:
             ("pulse", self._pulse),
             ("coverage", self._coverage),
             ("outages", self._outages),
+            ("identity", self._identity),
             ("manifest", self._manifest),
             ("data", self._data),
         ):
@@ -172,6 +176,9 @@ class LinkServer:
 
     async def _outages(self, _: web.Request) -> web.Response:
         return _said(await self._thread(self._answers.outages))
+
+    async def _identity(self, _: web.Request) -> web.Response:
+        return _said(await self._thread(self._identity_here))
 
     async def _segments(self, request: web.Request) -> web.Response:
         try:

@@ -151,6 +151,13 @@ class Trust:
             raise TrustUnusable(self._folder, f"{error.filename}: {error.strerror}") from None
         return identity
 
+    def lasts_until(self) -> datetime.datetime:
+        """Return until when what is shown in handshakes lasts. Raises TrustUnusable."""
+        try:
+            return x509.load_pem_x509_certificate((self._folder / _LINK).read_bytes()).not_valid_after_utc
+        except (OSError, ValueError) as error:
+            raise TrustUnusable(self._folder, f"{_LINK}: {error}") from None
+
     def peers(self) -> dict[str, Identity]:
         """Return the identities of the peers, by server. Raises TrustUnusable."""
         found: dict[str, Identity] = {}

@@ -1,7 +1,8 @@
 """Alarms to a program: it gets the JSON document on standard input and says by its status whether it was told.
 
 Rule: started without a shell, with an environment that holds no secret of ours, in a process group of its own; what
-takes too long is killed together with everything it started.
+takes too long is killed together with everything it started. The environment also names the alarm, so that a script
+that must not act twice need not read JSON to recognise one that it was told before.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from contextlib import suppress
 
 from recorder_sync.alarms.channels import ChannelFailed, seconds
 from recorder_sync.alarms.wording import as_json, one_line
+from schema.moments import iso
 from schema.service import AlarmChannel
 from schema.values import Alarm
 
@@ -32,7 +34,7 @@ class Command:
 
     async def send(self, alarm: Alarm) -> None:
         """Run the program. Raises ChannelFailed."""
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | named(alarm)
         own, theirs = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -64,6 +66,15 @@ class Command:
             said = await complaint
             ended = f"it ended with status {status}" if status > 0 else f"it was ended by signal {-status}"
             raise ChannelFailed(f"{ended}{f': {said}' if said else ''}", answered=True)
+
+
+def named(alarm: Alarm) -> dict[str, str]:
+    """Return what a program's environment says of an alarm, the same however often it is told."""
+    return {
+        "RECORDER_SYNC_ALARM_KEY": alarm.key,
+        "RECORDER_SYNC_ALARM_KIND": alarm.kind.value,
+        "RECORDER_SYNC_ALARM_AT": iso(alarm.at),
+    }
 
 
 async def _told(process: asyncio.subprocess.Process, document: bytes) -> int:

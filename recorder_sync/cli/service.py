@@ -4,7 +4,8 @@ import re
 import sys
 from pathlib import Path
 
-from recorder_sync.cli.output import complaints, print_document, results
+from recorder_sync.cli.agreeing import agreed
+from recorder_sync.cli.output import print_document, results
 from schema.documents import ServiceDocument
 from schema.errors import EXIT_DONE, EXIT_FOUND, UsageInvalid
 from schema.settings import load
@@ -30,7 +31,7 @@ def run_install(config: Path, *, name: str, user: str | None, show: bool, yes: b
     systemd.check_manager("installing a service")
     systemd.check_ours(name)
     doubts = [f"look at this first: {doubt}" for doubt in systemd.doubts(unit)]
-    if not _agreed([*systemd.steps(unit), *doubts], "install", yes=yes):
+    if not agreed([*systemd.steps(unit), *doubts], "service install", yes=yes):
         return EXIT_FOUND
     systemd.install(unit)
     results().print(
@@ -49,7 +50,7 @@ def _install_on_windows(config: Path, *, name: str, user: str | None, show: bool
         "start it with the machine, and anew five seconds after it failed",
         "start it now",
     ]
-    if not _agreed(steps, "install", yes=yes):
+    if not agreed(steps, "service install", yes=yes):
         return EXIT_FOUND
     windows.install(name, config, user)
     results().print(f"{name} is installed and started. See: recorder-sync service status", soft_wrap=True)
@@ -64,7 +65,7 @@ def run_uninstall(*, name: str, yes: bool) -> int:
         from recorder_sync.host import windows
 
         windows.state(name)
-        if not _agreed(steps, "uninstall", yes=yes):
+        if not agreed(steps, "service uninstall", yes=yes):
             return EXIT_FOUND
         windows.uninstall(name)
     else:
@@ -72,7 +73,7 @@ def run_uninstall(*, name: str, yes: bool) -> int:
 
         systemd.check_manager("removing a service")
         systemd.check_ours(name)
-        if not _agreed(steps, "uninstall", yes=yes):
+        if not agreed(steps, "service uninstall", yes=yes):
             return EXIT_FOUND
         systemd.uninstall(name)
     results().print(f"{name} is removed", soft_wrap=True)
@@ -124,15 +125,3 @@ def _check_name(name: str) -> None:
     """Raise UsageInvalid for a name that a service manager would take for something else."""
     if not _NAME.fullmatch(name):
         raise UsageInvalid("--name", f"{name!r} is not plain letters, digits, dots, dashes and underscores")
-
-
-def _agreed(steps: list[str], what: str, *, yes: bool) -> bool:
-    """Say what will be done and ask, unless that was answered already."""
-    console = complaints()
-    for step in steps:
-        console.print(f"  {step}", soft_wrap=True)
-    if yes:
-        return True
-    if not (console.is_terminal and sys.stdin.isatty()):
-        raise UsageInvalid(f"service {what}", "that is what it would do; add --yes")
-    return console.input("Do this? [y/N] ").strip().lower() == "y"

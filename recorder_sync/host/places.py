@@ -61,6 +61,8 @@ def places(settings: Settings, config: str) -> Places:
     if "://" not in settings.ledger:
         own.append(os.path.dirname(settings.ledger))
     own.append(settings.link.folder)
+    if settings.identity.primary is not None:
+        own.append(settings.identity.folder)  # where the service keeps that server's recorder id
     writable += own
     return Places(
         writable=outermost(writable),

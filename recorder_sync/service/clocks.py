@@ -47,6 +47,8 @@ class Clocks:
                 told = await asyncio.to_thread(self._measure)
             except OperatorError as error:
                 _log.info("clocks.not_measured", problem=str(error))
+            except Exception:  # noqa: BLE001  what a decoder makes of a picture must not end the service
+                _log.exception("clocks.not_measured")
             await asyncio.sleep(_EVERY if told else _AGAIN)
 
     def _measure(self) -> bool:

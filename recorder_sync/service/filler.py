@@ -1,11 +1,12 @@
 """Filling without being asked: when something may have changed, look for gaps, and fetch what can be had now.
 
 Rule: one fill at a time, so that limits are those of the whole host. What waits - for a window, for a peer, for the
-operator, for its next try - is waited for, with the reason in the status. Alarms are written with the ledger's own
-account of the fill.
+operator, for its next try - is waited for, with the reason in the status. A long fill is made in slices and told as
+one: it began once, and what came back is told when nothing is left to go on with.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,36 +16,31 @@ import structlog
 from backfill.clocks import Offset
 from backfill.gate import Gate
 from backfill.peer import Peer
-from backfill.progress import Event, SegmentLanded, SegmentRefused
+from backfill.progress import Event
 from backfill.survey import Survey
 from backfill.timing import Timing, sort_out
-from recorder_sync.alarms import kinds
 from recorder_sync.app import App
 from recorder_sync.host.memory import give_back
-from recorder_sync.service import contact
+from recorder_sync.service import contact, slices
 from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.retrying import Retrying
+from recorder_sync.service.slices import Account
+from recorder_sync.service.telling import Brought, Telling, damaged
+from recorder_sync.service.turns import Turns
 from schema.errors import AlreadyRunning, OperatorError, PeerUnreachable
 from schema.settings import Settings
-from schema.spans import DAY, SECOND, Span, intersect, merge
-from schema.values import FillResult, GapState, Landed, Plan, Refusal, Refused, Task
+from schema.spans import SECOND
+from schema.values import FillResult, Plan, Refusal, Task
 
 _log = structlog.get_logger()
 
-_CALM = 30.0
-"""Seconds between two looks when only new recordings came: an outage's end is looked at in a moment."""
-_TOGETHER = 0.2
 _TROUBLED = 60.0
 """Seconds until the next look after one that failed."""
 _NOT_NOTED = 5.0
 _BROKEN_OFF = 5.0
 """Seconds until the next look after a peer did not answer in the middle: one that flaps is never called away, and its
 return is no event."""
-_RESTS = 2.0
-"""After an urgent look rests so many times as long as it took, so that a large storage is not read without a pause."""
-_LOST_TOLD = 7 * DAY
-"""A loss older than this is history when a service first looks, and no alarm."""
 
 
 class Filler:
@@ -70,77 +66,58 @@ class Filler:
         self._app = app
         self._settings = settings
         self._live = live
-        self._events = events
         self._gate = gate
         self._rescan = rescan
         self._now = now
         self._timing = Timing.of(settings.fill.windows, settings.service.zone, settings.fill.fresh)
         self._retrying = Retrying()
-        self._wake = asyncio.Event()
-        self._urgent = True
-        self._due = self._rested = 0.0
-        self._lost_told: set[tuple[str, str, Span]] = set()
+        self._turns = Turns(settings.service.reconcile / SECOND)
+        self._telling = Telling(events, now)
+        self._accounts: dict[str, Account] = {}
+        """Of the fill that is under way, by server; between two slices too."""
         self._left_out: dict[str, frozenset[tuple[str | None, str, Refusal]]] = {}
         """What the last plan could not name a task for, by server: it is noted once, not at every look."""
 
     def wake(self, urgent: bool) -> None:
         """Look for gaps soon: at once if `urgent`, else when it is calm. Called on the service's loop."""
-        self._urgent = self._urgent or urgent
-        self._wake.set()
+        self._turns.wake(urgent)
 
     async def run(self) -> None:
-        """Look and fill until cancelled."""
-        looked = -_CALM
-        while True:
-            await self._until_due(looked)
-            self._urgent = False
-            self._wake.clear()
-            looked = time.monotonic()
-            self._due = looked + self._settings.service.reconcile / SECOND
-            try:
-                await self._look()
-                await asyncio.to_thread(give_back)
-            except AlreadyRunning as error:
-                self._live.change(waiting=str(error))
-                self._due = time.monotonic() + _TROUBLED
-            except OperatorError as error:
-                _log.warning("fill.failed", problem=str(error))
-                self._live.change(waiting=str(error))
-                self._due = time.monotonic() + (_BROKEN_OFF if isinstance(error, PeerUnreachable) else _TROUBLED)
+        """Look and fill until cancelled; what came back until then is told."""
+        try:
+            while True:
+                await self._turns.next()
+                await self._try()
+        finally:
+            for server, account in self._accounts.items():
+                with contextlib.suppress(OperatorError):  # there is no time to wait for the ledger
+                    await asyncio.to_thread(self._telling.filled, server, account, self._now())
 
-    async def _until_due(self, looked: float) -> None:
-        """Wait until there is a reason to look, and it is time."""
-        while True:
-            now = time.monotonic()
-            due = self._due
-            if self._urgent:
-                due = self._rested
-            elif self._wake.is_set():
-                due = min(due, looked + _CALM)
-            if now >= due:
-                await asyncio.sleep(_TOGETHER)  # what comes together is looked at together
-                return
-            if self._wake.is_set():
-                await asyncio.sleep(min(due - now, 0.2))
-                continue
-            try:
-                async with asyncio.timeout(due - now):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+    async def _try(self) -> None:
+        """Look once; what goes wrong is why nothing is filled now."""
+        try:
+            await self._look()
+            await asyncio.to_thread(give_back)
+        except OperatorError as error:
+            if not isinstance(error, AlreadyRunning):
+                _log.warning("fill.failed", problem=str(error))
+            self._live.change(waiting=str(error), fill=None)
+            self._turns.within(_BROKEN_OFF if isinstance(error, PeerUnreachable) else _TROUBLED)
 
     async def _look(self) -> None:
         """Survey, tell what is lost, and fill what can be had now."""
         app = self._app()
-        with app.ledger.reading() as connection:
-            paused = app.ledger.contacts.paused(connection, app.site.local)
+        paused = await asyncio.to_thread(_paused, app)
         self._live.change(paused=paused)
         began = time.monotonic()
         await self._rescan()
         found = await asyncio.to_thread(lambda: app.survey(app.question()))
-        self._rested = time.monotonic() + min(_CALM, _RESTS * (time.monotonic() - began))
-        await asyncio.to_thread(self._tell_lost, app, found)
-        await asyncio.to_thread(self._tell_clocks, app, found)
+        self._turns.rest_after(time.monotonic() - began)
+        states = self._live.now().peers
+        if all(name in states and contact.is_here(states[name].state) for name in app.links):
+            await asyncio.to_thread(self._telling.lost, app, found)
+        limit = int(self._settings.service.offset)
+        await asyncio.to_thread(self._telling.clocks_off, app.site.local[0], self._off(found), limit)
         if paused:
             self._live.change(waiting=f"paused: {paused}")
             return
@@ -152,11 +129,18 @@ class Filler:
         reachable = replace(app, links=self._reachable(app, found))
         planned = await asyncio.to_thread(reachable.plan, found, server)
         ready, later = sort_out(planned.tasks, self._now(), self._timing)
-        tasks = self._retrying.ready(ready, self._now())
+        tasks = self._retrying.ready(ready, _steady())
         left_out = frozenset((one.peer, one.path, one.why) for one in planned.refused)
-        if tasks or not left_out <= self._left_out.get(server, frozenset()):
+        news = not left_out <= self._left_out.get(server, frozenset())
+        if tasks or news:
             self._left_out[server] = left_out
+        if not tasks and server in self._accounts:
+            await self._end(server)
+        if tasks:
             await self._fill(reachable, server, replace(planned, tasks=tuple(tasks)))
+        elif news:
+            await reachable.filling(replace(planned, tasks=()), server, self._gate, self._live.on_fill)
+            self._live.change(fill=None)
         self._next_look(ready, later[0].opens if later else None)
         return self._why_waiting(found, planned, len(tasks), later[0].reason if later else "")
 
@@ -175,18 +159,6 @@ class Filler:
         limit = self._settings.service.offset
         return {name: one for name, one in found.question.offsets.items() if one.above(limit)}
 
-    def _tell_clocks(self, app: App, found: Survey) -> None:
-        """Raise an alarm for each clock that keeps anything from being filled."""
-        for name, offset in self._off(found).items():
-            alarm = kinds.clock_offset(
-                server=name,
-                observer=app.site.local[0],
-                at=self._now(),
-                offset=offset.us,
-                limit=int(self._settings.service.offset),
-            )
-            self._events.tell(alarm)
-
     def _why_waiting(self, found: Survey, planned: Plan, ready: int, later: str) -> str:
         """Return why something that could be filled is not filled now, empty if nothing waits."""
         for name, offset in self._off(found).items():
@@ -197,42 +169,51 @@ class Filler:
 
     def _next_look(self, ready: list[Task], opens: int | None) -> None:
         """Come back when a window opens or a refused segment, which need not wait for one, may be tried again."""
-        moments = [one for one in (opens, self._retrying.next(ready)) if one is not None]
-        if moments:
-            wait = max(1.0, (min(moments) - self._now()) / SECOND)
-            self._due = min(self._due, time.monotonic() + wait)
+        again = self._retrying.next(ready, _steady())
+        waits = [at - since for at, since in ((opens, self._now()), (again, _steady())) if at is not None]
+        if waits:
+            self._turns.within(max(1.0, min(waits) / SECOND))
 
     async def _fill(self, app: App, server: str, planned: Plan) -> None:
-        started = self._now()
-        if planned.tasks:
-            alarm = kinds.fill_started(
-                server=server,
-                peers=sorted({task.peer for task in planned.tasks}),
-                at=started,
-                segments=len(planned.tasks),
-                size=planned.size,
-                gaps=merge(gap.span for gap in planned.gaps),
-            )
-            await asyncio.to_thread(self._events.tell, alarm)
+        """Make a slice of the fill that is under way, or the first of a new one; what it leaves is planned anew."""
+        if server not in self._accounts:
+            began = self._now()
+            await asyncio.to_thread(self._telling.started, server, planned, began)
+            self._accounts[server] = Account(started=began)
             _log.info("fill.started", server=server, segments=len(planned.tasks), bytes=planned.size)
-        brought = _Brought()
+        result = await self._slice(app, server, planned)
+        tried = slices.tried(planned, result)
+        self._retrying.note(tried, result.refused, _steady())
+        if wrong := damaged(app.site, planned, result.refused):
+            await self._insist(self._telling.damaged, wrong, self._now())
+        if result.stopped:
+            self._live.change(fill=None)
+            self._turns.within(_BROKEN_OFF)  # goes on then, or has ended
+        elif len(tried) < len(planned.tasks):
+            self.wake(urgent=bool(tried))
+        else:
+            await self._end(server)
+            if result.landed:
+                self.wake(urgent=False)  # to see that nothing is left
+
+    async def _slice(self, app: App, server: str, planned: Plan) -> FillResult:
+        """Fill until that is enough for one slice, and add to the account what came, however it ends."""
+        account = self._accounts[server]
+        brought = Brought()
 
         def listener(event: Event) -> None:
             self._live.on_fill(event)
             brought(event)
 
         try:
-            result = await app.filling(planned, server, self._gate, listener)
-        except OperatorError as error:
-            if brought.landed:  # before the ledger went away, say: it is told when that is back
-                result, at = brought.result(str(error)), self._now()
-                await self._insist(lambda: self._tell_filled(server, planned, result, started, at))
+            enough = slices.enough(self._timing, self._now, time.monotonic)
+            result = await app.filling(planned, server, self._gate, listener, enough=enough, since=account.started)
+        except BaseException:  # stopped, too: what landed until then is told
+            self._accounts[server] = account.after(planned.gaps, brought.result())
             raise
-        finally:
-            self._live.change(fill=None)
-        self._retrying.note(planned.tasks, result.refused, self._now())
+        self._accounts[server] = account.after(planned.gaps, result)
         _log.info(
-            "fill.ended",
+            "fill.slice",
             server=server,
             landed=len(result.landed),
             refused=len(result.refused),
@@ -240,90 +221,39 @@ class Filler:
             seconds=round(result.seconds, 3),
             stopped=result.stopped,
         )
-        at = self._now()
-        await self._insist(lambda: self._tell_filled(server, planned, result, started, at))
-        if result.stopped:
-            self._due = min(self._due, time.monotonic() + _BROKEN_OFF)
-        elif result.landed:
-            self.wake(urgent=False)  # to see that nothing is left
+        return result
 
-    async def _insist(self, tell: Callable[[], None]) -> None:
+    async def _end(self, server: str) -> None:
+        """Tell what the fill came to that has nothing to go on with."""
+        account, at = self._accounts[server], self._now()
+        self._live.change(fill=None)
+        await self._insist(self._telling.filled, server, account, at)
+        del self._accounts[server]
+        _log.info(
+            "fill.ended",
+            server=server,
+            landed=account.segments,
+            refused=len(account.refused),
+            bytes=account.size,
+            seconds=round((at - account.started) / SECOND, 3),
+        )
+
+    async def _insist(self, tell: Callable[..., None], *arguments: object) -> None:
         """Write what was done as often as it takes, while the ledger is away."""
         while True:
             try:
-                return await asyncio.to_thread(tell)
+                return await asyncio.to_thread(tell, *arguments)
             except OperatorError as error:
                 self._live.change(waiting=str(error))
                 _log.warning("fill.not_noted", problem=str(error))
             await asyncio.sleep(_NOT_NOTED)
 
-    def _tell_filled(self, server: str, planned: Plan, result: FillResult, started: int, at: int) -> None:
-        cameras = {gap.camera for gap in planned.gaps}
-        wanted = {camera: merge(gap.span for gap in planned.gaps if gap.camera == camera) for camera in cameras}
-        spans: dict[str, list[Span]] = {}
-        for one in result.landed:
-            source = one.task.source
-            spans.setdefault(source.camera, []).extend(intersect([source.span], wanted.get(source.camera, [])))
-        with self._events.writing() as connection:
-            if planned.tasks and (result.landed or result.refused):
-                filled = kinds.filled(
-                    server=server,
-                    started=started,
-                    at=at,
-                    spans={camera: merge(found) for camera, found in spans.items()},
-                    segments=len(result.landed),
-                    size=sum(one.size for one in result.landed),
-                    refused=len(result.refused),
-                )
-                self._events.raise_(connection, filled)
-            for peer, files in _damaged(result).items():
-                self._events.raise_(connection, kinds.damage(server=peer, storage="main", at=at, files=files))
 
-    def _tell_lost(self, app: App, found: Survey) -> None:
-        """Raise an alarm for each span that nobody has, once every peer was asked."""
-        states = self._live.now().peers
-        if not all(name in states and contact.is_here(states[name].state) for name in app.links):
-            return
-        now = self._now()
-        new = [
-            gap
-            for gap in found.gaps
-            if gap.server in app.site.local
-            and gap.state is GapState.LOST
-            and gap.span.end > now - _LOST_TOLD
-            and (gap.server, gap.camera, gap.span) not in self._lost_told
-        ]
-        if not new:
-            return
-        with self._events.writing() as connection:
-            for gap in new:
-                lost = kinds.lost(server=gap.server, camera=gap.camera, spans=[gap.span], at=now, reason=gap.reason)
-                self._events.raise_(connection, lost)
-        self._lost_told.update((gap.server, gap.camera, gap.span) for gap in new)
+def _paused(app: App) -> str:
+    with app.ledger.reading() as connection:
+        return app.ledger.contacts.paused(connection, app.site.local)
 
 
-class _Brought:
-    """A listener that keeps what a fill brought, for one that ends with an error."""
-
-    def __init__(self) -> None:
-        self.landed: list[Landed] = []
-        self.refused: list[Refused] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, SegmentLanded):
-            self.landed.append(event.landed)
-        elif isinstance(event, SegmentRefused):
-            self.refused.append(event.refused)
-
-    def result(self, stopped: str) -> FillResult:
-        """Return this as the outcome of the fill."""
-        return FillResult(landed=tuple(self.landed), refused=tuple(self.refused), stopped=stopped)
-
-
-def _damaged(result: FillResult) -> dict[str, dict[str, str]]:
-    """Return the sources that proved damaged, by server: path and what is wrong."""
-    found: dict[str, dict[str, str]] = {}
-    for one in result.refused:
-        if one.why is Refusal.SOURCE_DAMAGED and one.peer is not None:
-            found.setdefault(one.peer, {})[one.path] = one.detail
-    return found
+def _steady() -> int:
+    """Return microseconds of a clock that only goes forward."""
+    return time.monotonic_ns() // 1000

@@ -6,7 +6,7 @@ Rule: one event loop, one thread, nothing shared but what is thread-safe.
 import asyncio
 import datetime
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -17,6 +17,7 @@ from backfill.link.trust import Trust
 from schema.errors import OperatorError
 from schema.service import Link, split_address
 from schema.spans import SECOND
+from schema.wire import IdentityMessage
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -26,7 +27,7 @@ _CERTIFICATES_EVERY = 60.0
 class LinkThread:
     """Answers peers until stopped. Raises the errors of `Trust`, and UsageInvalid where it cannot listen."""
 
-    def __init__(self, answers: Answers, trust: Trust, settings: Link) -> None:
+    def __init__(self, answers: Answers, trust: Trust, settings: Link, identity: Callable[[], IdentityMessage]) -> None:
         self._trust = trust
         self._settings = settings
         self._loop = asyncio.new_event_loop()
@@ -40,6 +41,7 @@ class LinkThread:
             known=lambda: self._known,
             bandwidth=settings.bandwidth,
             timeout=settings.timeout / SECOND,
+            identity=identity,
         )
         self.port = 0
 

@@ -7,10 +7,10 @@ as one frozen value.
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from backfill.progress import BytesMoved, Event, FillEnded, FillStarted, SegmentLanded, SegmentRefused
+from backfill.progress import BytesMoved, Event, FillStarted, SegmentLanded, SegmentRefused
 from schema.spans import SECOND
 from schema.values import Reach
 from schema.wire import CameraState
@@ -61,10 +61,13 @@ class Now:
     peers: Mapping[str, PeerState] = field(default_factory=dict)
     cameras: Mapping[str, tuple[CameraState, ...]] = field(default_factory=dict)
     """What is recorded here, by server."""
-    absent: frozenset[str] = frozenset()
+    absent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the storages that are away, by server."""
     paused: str = ""
     waiting: str = ""
     """Why nothing is filled although something could be."""
+    role: str = ""
+    """Why the recorder here answers with the id that it has, or is not started yet; empty without failover."""
     filled_bytes: int = 0
     filled_seconds: float = 0.0
     """Since the service started, as the next."""
@@ -103,6 +106,11 @@ class Live:
         with self._lock:
             self._now = replace(self._now, cameras={**self._now.cameras, server: cameras})
 
+    def away(self, server: str, storages: Iterable[str]) -> None:
+        """Note which storages of a server here cannot be read."""
+        with self._lock:
+            self._now = replace(self._now, absent={**self._now.absent, server: frozenset(storages)})
+
     def newest_elsewhere(self, server: str) -> dict[str, int]:
         """Return the end of each camera's newest recording on any server but this one."""
         now = self.now()
@@ -114,18 +122,19 @@ class Live:
         return found
 
     def on_fill(self, event: Event) -> None:
-        """Follow a fill; a listener, called from worker threads."""
+        """Follow a fill; a listener, called from worker threads. Who fills says when it is over, in all its slices."""
         with self._lock:
             self._now = self._after(event)
 
     def _after(self, event: Event) -> Now:
         now, fill = self._now, self._now.fill
         if isinstance(event, FillStarted):
-            self._began = time.monotonic()
             plan = event.plan
+            if fill is not None and fill.server == event.server:
+                more = replace(fill, segments=fill.landed + len(plan.tasks), size=fill.moved + plan.size)
+                return replace(now, fill=more)
+            self._began = time.monotonic()
             return replace(now, fill=FillState(server=event.server, segments=len(plan.tasks), size=plan.size))
-        if isinstance(event, FillEnded):
-            return replace(now, fill=None)
         if fill is None:
             return now
         if isinstance(event, BytesMoved):

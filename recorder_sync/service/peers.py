@@ -1,7 +1,7 @@
 """Keeping in touch with one peer: asking every few seconds, copying what is new, noting when it goes and comes.
 
 Rule: whatever goes wrong is a state of that peer with a reason, never the end of the service. What changed is in the
-ledger before anybody is woken.
+ledger before anybody is woken; what could not be written, or told, is owed until it is.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from recorder_sync.alarms import kinds
 from recorder_sync.service import contact
 from recorder_sync.service.contact import Seen
 from recorder_sync.service.events import Events
+from recorder_sync.service.exchanges import Exchange, Exchanges
 from recorder_sync.service.live import Live, PeerState
-from recorder_sync.service.offset import Offset, Offsets
 from schema.errors import (
     OperatorError,
     PeerIncompatible,
@@ -26,7 +26,7 @@ from schema.errors import (
     PeerUnreachable,
     PeerUntrusted,
 )
-from schema.ledger import Ledger
+from schema.ledger import Connection, Ledger
 from schema.ledger.contacts import Contact
 from schema.settings import Settings
 from schema.spans import MINUTE, SECOND
@@ -38,6 +38,9 @@ _NOT_IT = (PeerIncompatible, PeerInvalid, PeerRefused, PeerUntrusted)
 _LINK = (*_NOT_IT, PeerUnreachable)
 _NOTED_EVERY = MINUTE
 """How often a contact that did not change is written: for whoever reads the ledger after a crash."""
+_CLOCK_MOVED = SECOND // 10
+"""A peer's clock that moved by more was set: plans made before that is known ask for the wrong time."""
+_LEDGER_AGAIN = 5.0
 _OUTAGES_EVERY = 60.0
 _OUTAGES_SOON = 5.0
 """After a peer came: by then it has noted that we are back as well."""
@@ -77,15 +80,23 @@ class PeerTask:
         self._changed = changed
         self._learned = learned
         self._follower = Follower(client, ledger, own, now)
-        self._seen = self._remembered()
-        self._offsets = Offsets()
-        self._offset: Offset | None = None
-        self._noted = 0
+        self._seen = Seen(since=now(), heard=time.monotonic())
+        self._exchanges = Exchanges()
+        self._clock: Exchange | None = None
+        self._noted_at = 0
+        self._noted_clock: int | None = None
+        self._owing: Seen | None = None
+        """How the peer went, while the ledger could not be told."""
+        self._untold = False
+        """Whether something may be new that nobody was woken for yet."""
         self._outages_at = 0.0
         self._came_at = 0.0
+        self._left_out = 0
+        """Outages that it tells and that cannot be; said when their number changes."""
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        await self._take_up()
         while True:
             began, before = time.monotonic(), self._seen
             try:
@@ -98,6 +109,17 @@ class PeerTask:
             wait = contact.next_pulse(self._seen, self._rules.pulse / SECOND)
             await asyncio.sleep(max(0.05, wait - (time.monotonic() - began)))
 
+    async def _take_up(self) -> None:
+        """Take up what was known before the service was started; wait for the ledger if it is away."""
+        while True:
+            try:
+                self._seen = await asyncio.to_thread(self._remembered)
+            except OperatorError as error:
+                _log.warning("peer.not_remembered", peer=self._client.server, problem=str(error))
+                await asyncio.sleep(_LEDGER_AGAIN)
+            else:
+                return
+
     async def _unexpected(self, error: Exception, before: Seen) -> None:
         """Make what nobody foresaw the state of this peer."""
         self._seen = before
@@ -107,24 +129,29 @@ class PeerTask:
             _log.exception("peer.not_noted", peer=self._client.server)
 
     async def _ask(self) -> None:
-        asked = self._now()
+        asked, began = self._now(), time.monotonic_ns()
         try:
             pulse = await asyncio.to_thread(self._client.pulse)
         except OperatorError as error:
             await self._failed(error)
             return
-        self._offset = self._offsets.add(asked, pulse.now, self._now())
+        took = (time.monotonic_ns() - began) // 1000
+        self._clock = self._exchanges.add(asked, pulse.now, self._now(), took)
         before = self._seen
         came = not contact.is_here(before.state)
         self._seen = contact.answered(before, paused=pulse.paused, now=self._now(), clock=time.monotonic())
         try:
-            news = await asyncio.to_thread(self._follower.follow, pulse)
+            copied, self._untold = self._untold, True  # what was copied before it breaks off is news as well
+            self._untold = await asyncio.to_thread(self._follower.follow, pulse) or copied
             if came or time.monotonic() >= self._outages_at:
-                await asyncio.to_thread(self._follower.outages)
+                left_out = await asyncio.to_thread(self._follower.outages)
+                if left_out != self._left_out:
+                    self._left_out = left_out
+                    _log.warning("peer.outages_left_out", peer=self._client.server, too_long=left_out)
                 self._outages_at = time.monotonic() + (_OUTAGES_SOON if came else _OUTAGES_EVERY)
             if came:
                 await asyncio.to_thread(self._came, before)
-            elif self._seen.state is not before.state or self._now() - self._noted > _NOTED_EVERY:
+            elif self._seen.state is not before.state or self._is_news():
                 await asyncio.to_thread(self._note)
         except OperatorError as error:
             if self._seen.state is not before.state or isinstance(error, _LINK):
@@ -137,9 +164,11 @@ class PeerTask:
         if came:
             self._came_at = time.monotonic()
             _log.info("peer.came", peer=self._client.server, away_since=before.since)
-        if came or news:
+            self._untold = True
+        if self._untold:
             await asyncio.to_thread(self._learned)
             self._changed(time.monotonic() - self._came_at < _FRESH)
+            self._untold = False
 
     async def _failed(self, error: OperatorError) -> None:
         before = self._seen
@@ -153,16 +182,16 @@ class PeerTask:
         )
         if self._seen.state is not before.state:
             _log.warning("peer.gone", peer=self._client.server, state=self._seen.state.value, problem=str(error))
-            try:
-                await asyncio.to_thread(self._went)
-            except OperatorError:
-                self._seen = before  # noticed anew at the next failure
-                raise
+            self._owing = self._seen
         self._show(None)
+        if self._owing is not None:
+            await asyncio.to_thread(self._went, self._owing)
 
     def _came(self, before: Seen) -> None:
-        """Note the end of an outage, if one had begun."""
+        """Note the end of an outage, if one had begun; its beginning, too, if that could not be written."""
         with self._events.writing() as connection:
+            if self._owing is not None:
+                self._write_gone(connection, self._owing)
             self._ledger.contacts.note(connection, self._contact())
             self._ledger.history.outage_ended(
                 connection, self._client.server, Cause.SERVER, self._now(), observer=self._own
@@ -172,26 +201,30 @@ class PeerTask:
                     server=self._client.server, observer=self._own, since=before.since, at=self._now()
                 )
                 self._events.raise_(connection, back)
-        self._noted = self._now()
+        self._owing = None
+        self._was_noted()
 
-    def _went(self) -> None:
+    def _went(self, seen: Seen) -> None:
         """Note the beginning of an outage; that it goes on being away after a restart of ours is no other one."""
-        seen = self._seen
         with self._events.writing() as connection:
             self._ledger.contacts.note(connection, self._contact())
-            self._ledger.history.outage_began(
-                connection,
-                self._client.server,
-                Cause.SERVER,
-                seen.since,
-                f"{self._own} had no answer: {seen.detail}",
-                observer=self._own,
-            )
-            failed = kinds.server_failed(
-                server=self._client.server, observer=self._own, since=seen.since, at=self._now(), reason=seen.detail
-            )
-            self._events.raise_(connection, failed)
-        self._noted = self._now()
+            self._write_gone(connection, seen)
+        self._owing = None
+        self._was_noted()
+
+    def _write_gone(self, connection: Connection, seen: Seen) -> None:
+        self._ledger.history.outage_began(
+            connection,
+            self._client.server,
+            Cause.SERVER,
+            seen.since,
+            f"{self._own} had no answer: {seen.detail}",
+            observer=self._own,
+        )
+        failed = kinds.server_failed(
+            server=self._client.server, observer=self._own, since=seen.since, at=self._now(), reason=seen.detail
+        )
+        self._events.raise_(connection, failed)
 
     def _remembered(self) -> Seen:
         """Return what was known before the service was started again: an outage is one, whoever restarts in it."""
@@ -207,10 +240,23 @@ class PeerTask:
                     )
         return Seen(since=self._now(), heard=time.monotonic())
 
+    def _is_news(self) -> bool:
+        """Tell whether the ledger should hear how the peer is seen: of a clock that was set at once, else now and then.
+
+        A clock of ours that was set back must not make that a year.
+        """
+        if not 0 <= self._now() - self._noted_at <= _NOTED_EVERY:
+            return True
+        known, now = self._noted_clock, None if self._clock is None else self._clock.us
+        return known != now if known is None or now is None else abs(now - known) > _CLOCK_MOVED
+
     def _note(self) -> None:
         with self._ledger.writing() as connection:
             self._ledger.contacts.note(connection, self._contact())
-        self._noted = self._now()
+        self._was_noted()
+
+    def _was_noted(self) -> None:
+        self._noted_at, self._noted_clock = self._now(), None if self._clock is None else self._clock.us
 
     def _contact(self) -> Contact:
         return Contact(
@@ -219,8 +265,8 @@ class PeerTask:
             state=self._seen.state,
             since=self._seen.since,
             seen=self._seen.last,
-            offset=None if self._offset is None else self._offset.us,
-            offset_error=None if self._offset is None else self._offset.error,
+            offset=None if self._clock is None else self._clock.us,
+            offset_error=None if self._clock is None else self._clock.error,
             detail=self._seen.detail,
         )
 
@@ -234,8 +280,8 @@ class PeerTask:
                 since=self._seen.since,
                 last=self._seen.last,
                 detail=self._seen.detail,
-                offset=None if self._offset is None else self._offset.us,
-                offset_error=None if self._offset is None else self._offset.error,
+                offset=None if self._clock is None else self._clock.us,
+                offset_error=None if self._clock is None else self._clock.error,
                 cameras=cameras,
             ),
         )

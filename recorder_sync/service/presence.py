@@ -80,7 +80,8 @@ class Presence:
             self._gate.pause()
         else:
             self._gate.resume()
-        if paused != self._told or self._now() - self._told_at >= _NOTED_EVERY:
+        # A clock that was set back must not make the next sign of life one of tomorrow.
+        if paused != self._told or not 0 <= self._now() - self._told_at < _NOTED_EVERY:
             self._note(Reach.STANDBY if paused else Reach.UP, self._began, paused)
             self._told, self._told_at = paused, self._now()
 

@@ -1,6 +1,7 @@
 """When to try again what a fill was refused: soon, then ever more seldom.
 
-Rule: pure; the time comes in. What is refused for a reason that lasts must not be asked for at every new segment, and
+Rule: pure; the time comes in, by a clock that only goes forward: one that is set back must not make a wait of a year.
+What is refused for a reason that lasts must not be asked for at every new segment, and
 must not be forgotten either.
 """
 
@@ -18,7 +19,7 @@ _Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Retrying:
-    """What was refused, how often, and when it may be tried again; microseconds UTC."""
+    """What was refused, how often, and when it may be tried again, in microseconds."""
 
     _tries: dict[_Key, tuple[int, int]] = field(default_factory=dict)
 
@@ -26,10 +27,10 @@ class Retrying:
         """Return the tasks that may be tried now, in order."""
         return [task for task in tasks if self._tries.get(_key_of(task), (0, 0))[1] <= now]
 
-    def next(self, tasks: Iterable[Task]) -> int | None:
-        """Return when the first of the others may be tried, None if there are none."""
-        waiting = [self._tries[_key_of(task)][1] for task in tasks if _key_of(task) in self._tries]
-        return min(waiting, default=None)
+    def next(self, tasks: Iterable[Task], now: int) -> int | None:
+        """Return when the first of the others may be tried, None if there are none: always after `now`."""
+        due = (self._tries.get(_key_of(task), (0, 0))[1] for task in tasks)
+        return min((at for at in due if at > now), default=None)
 
     def note(self, tried: Iterable[Task], refused: Iterable[Refused], now: int) -> None:
         """Take in how a fill ended: what was refused waits longer each time, everything else is forgotten."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -21,16 +22,22 @@ from backfill.gate import Gate
 from backfill.link.answers import Answers, Observed
 from backfill.site import about, build_site
 from backfill.storage import Storage
+from backfill.threads import Threads
 from recorder_sync.alarms.channels import open_channels
 from recorder_sync.alarms.dispatch import Dispatcher
 from recorder_sync.app import App, now
 from recorder_sync.host.notify import Notifier, watchdog_interval
 from recorder_sync.host.priority import lower_process
 from recorder_sync.host.probing import Guard
+from recorder_sync.identity.here import Here
+from recorder_sync.identity.learn import tell
 from recorder_sync.linking import clients, links, trust_of
+from recorder_sync.roles.primary import Primary
+from recorder_sync.roles.standby import Standby
 from recorder_sync.service.clocks import Clocks
 from recorder_sync.service.events import Events
 from recorder_sync.service.filler import Filler
+from recorder_sync.service.identity import Identities
 from recorder_sync.service.linking import LinkThread
 from recorder_sync.service.live import Live
 from recorder_sync.service.monitor import Monitor
@@ -45,6 +52,10 @@ _log = structlog.get_logger()
 _PATIENCE = 5.0
 """Seconds that a stop waits for a fill to come to the end of its chunk."""
 _GUARD_EVERY = 1.0
+_THREADS = 64
+"""Far more than tasks there are: one that is stuck in a thread must not keep others from theirs."""
+_STUCK = 2.0
+"""Seconds that a stop waits for threads whose tasks have ended: a disk or a resolver that hangs is left behind."""
 
 
 class Service:
@@ -61,6 +72,8 @@ class Service:
         self._trust = trust_of(settings)
         self._clients = clients(settings, self._trust)
         self._app = App(settings, ledger, build_site(settings, ledger), links(settings, self._clients, self._storage))
+        self._primary = Primary(settings.identity, self._clients, self._role)
+        self._rebuilding = threading.Lock()
         self._presence = Presence(ledger, self._app.site.local, self._live, self._gate, now)
         self._ready = asyncio.Event()
         self.monitor_port = 0
@@ -77,6 +90,7 @@ class Service:
 
     async def run(self) -> None:
         """Serve until stopped. Raises what keeps it from starting, and what ends it."""
+        asyncio.get_running_loop().set_default_executor(Threads(_THREADS, "service", _STUCK))
         notifier = Notifier.from_environment()
         self.introduce()
         if self._settings.fill.priority == "low":
@@ -97,16 +111,21 @@ class Service:
             loop.call_soon_threadsafe(filler.wake, urgent)
 
         monitor = Monitor(self._current, self._own, self._live, healthy=lambda: self._presence.problem, now=now)
-        async with self._linked(), self._monitored(monitor):
+        async with self._linked() as link, self._monitored(monitor):
             clocks = Clocks(self._current, self._own, self._live)
             tasks = [
                 filler.run(),
                 dispatcher.run(),
                 clocks.run(),
+                Identities(self._settings, now).run(),
+                Standby(Here.of(self._settings, now, self._ledger), events, self._role).run(),
+                self._primary.run(),
                 self._presence.run(lambda: changed(True)),
                 self._tick(notifier),
                 self._guarded(),
             ]
+            if link is not None:
+                tasks.append(link.keep_certificates())
             for server in self._settings.servers:
                 watching = Watching(
                     self._current, self._settings, server.name, self._live, events, now=now, changed=changed
@@ -143,12 +162,17 @@ class Service:
                 _log.info("service.stopped")
 
     async def _until_stopped(self, running: list[asyncio.Task[None]]) -> None:
-        """Return when asked to stop. Raises what ended a task."""
+        """Return when asked to stop. Raises what ended a task; one that returned has ended, too."""
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         for task in done - {stopping}:
             task.result()
+            if not self._stop.is_set():
+                raise AssertionError(f"{task.get_coro()} came to an end")
+
+    def _role(self, said: str) -> None:
+        self._live.change(role=said)
 
     def _current(self) -> App:
         return self._app
@@ -157,11 +181,12 @@ class Service:
         return self._app.site.storage(ident)
 
     def _rebuild(self) -> None:
-        """Take in what peers told of their storages."""
-        site = build_site(self._settings, self._ledger)
+        """Take in what peers told of their storages. Called from threads."""
+        with self._rebuilding:  # of two peers that tell at once, the later must not be overwritten
+            site = build_site(self._settings, self._ledger)
+            self._app = replace(self._app, site=site)
         for problem in site.problems:
             _log.warning("peer.not_understood", problem=problem)
-        self._app = replace(self._app, site=site)
 
     def introduce(self) -> None:
         """Write down who records here and how, for reports and for peers that share this ledger."""
@@ -175,10 +200,10 @@ class Service:
                     self._ledger.mirror.note_about(connection, storage.id, about(storage))
 
     @contextlib.asynccontextmanager
-    async def _linked(self) -> AsyncIterator[None]:
+    async def _linked(self) -> AsyncIterator[LinkThread | None]:
         """Answer peers while this block runs, if there are any."""
         if not self._settings.peers:
-            yield
+            yield None
             return
         self._trust.prepare()
         answers = Answers(
@@ -190,14 +215,13 @@ class Service:
             now=now,
             observed=self._observed,
         )
-        link = LinkThread(answers, self._trust, self._settings.link)
+        rules = self._settings.identity
+        link = LinkThread(answers, self._trust, self._settings.link, lambda: tell(rules, waits=self._primary.waits))
         await asyncio.to_thread(link.start)
         self.link_port = link.port
-        keeping = asyncio.create_task(link.keep_certificates())
         try:
-            yield
+            yield link
         finally:
-            keeping.cancel()
             await asyncio.to_thread(link.stop)
 
     @contextlib.asynccontextmanager
@@ -214,7 +238,7 @@ class Service:
             cameras=state.cameras.get(self._own, ()),
             filling=state.fill is not None,
             paused=state.paused,
-            absent=state.absent,
+            absent=state.absent.get(self._own, frozenset()),
         )
 
     async def _tick(self, notifier: Notifier) -> None:
@@ -226,17 +250,23 @@ class Service:
             notifier.status(f"filling {fill.server}: {fill.landed} of {fill.segments}" if fill else "up to date")
             await asyncio.sleep(every)
 
+    def _state_folders(self) -> list[str]:
+        """Return the folders of ours that are there, on the disks that are filled."""
+        folders = [storage.state_folder() for storage in self._app.site.storages]
+        return [folder for folder in folders if Path(folder).is_dir()]
+
     async def _guarded(self) -> None:
-        """Hold filling back while the recorder's own writes suffer."""
+        """Hold filling back while the recorder's own writes suffer, unless the limit says never."""
         limit = self._settings.fill.latency
-        while limit:
+        if not limit:
+            await asyncio.Event().wait()  # a task that returned would end the service
+        while True:
             await asyncio.sleep(_GUARD_EVERY)
             if self._live.now().fill is None:
                 continue
-            folders = [storage.state_folder() for storage in self._app.site.storages]
             guard = Guard(
                 self._gate,
-                [folder for folder in folders if Path(folder).is_dir()],
+                await asyncio.to_thread(self._state_folders),
                 limit,
                 tell=lambda text: _log.info("fill.guard", said=text),
             )

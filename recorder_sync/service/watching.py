@@ -1,6 +1,7 @@
 """Looking at this server itself: its storages' events and scans, its recorder's silence, its disks.
 
-Rule: what is seen becomes an outage and an alarm in one transaction, once; a scan that fails is a state, not the end.
+Rule: what is seen becomes an outage and an alarm in one transaction, once, however often the service is started
+meanwhile; what could not be written is tried again. A scan that fails is a state, not the end.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from recorder_sync.service.events import Events
 from recorder_sync.service.live import Live
 from recorder_sync.service.observe import REMEMBERED, Silence, patience, silence
 from schema.errors import DescriptorsExhausted, OperatorError
+from schema.ledger.alarms import EXPIRES
 from schema.settings import Settings
-from schema.spans import MINUTE, Span
+from schema.spans import DAY, MINUTE, Span
 from schema.values import Cause
 from schema.wire import CameraState
 
@@ -60,16 +62,18 @@ class Watching:
         self._changed = changed
         self._digests = Gate(settings.scan.rate)
         self._away: dict[str, int] = {}
-        """Storages that are away, by title, and since when."""
+        """Storages that are away, by name, and since when."""
         self._silence = Silence()
-        self._low: set[str] = set()
+        self._low: dict[str, int] = {}
+        """Storages that are low on space, by name, and the day (UTC) on which that was last told."""
         self._scanning = asyncio.Lock()
+        self._taking_up = asyncio.Lock()
+        self._taken_up = False
         self._ends: dict[int, tuple[tuple[str, int], dict[str, int]]] = {}
         """By storage: where its cameras' newest recordings end, and the state of its coverage that this was read at."""
 
     async def watch(self) -> None:
         """Follow the storages until cancelled."""
-        self._remember()
         try:
             await Watch(self._storages(), self._look, rescan=self._settings.scan.rescan, said=_log.info).run()
         finally:
@@ -80,6 +84,7 @@ class Watching:
 
     async def _look(self, storage: Storage, folders: frozenset[str] | None) -> frozenset[str]:
         """Scan what was heard of, and tell what is new; returns the folders in which something is still open."""
+        await self._take_up()
         options = ScanOptions(only=folders)
         try:
             async with self._scanning:
@@ -92,7 +97,7 @@ class Watching:
         if isinstance(scanned.error, DescriptorsExhausted):  # it says nothing of the storage
             _log.warning("scan.failed", storage=storage.title, problem=str(scanned.error))
             return folders or frozenset()
-        back = self._away.get(storage.title)
+        back = self._away.get(storage.name)
         try:
             if scanned.report is None:
                 await asyncio.to_thread(self._storage_away, storage, scanned.error)
@@ -118,7 +123,7 @@ class Watching:
 
     def _storage_away(self, storage: Storage, error: OperatorError | None) -> None:
         """Tell once that a storage cannot be read."""
-        if storage.title in self._away:
+        if storage.name in self._away:
             return
         _log.warning("storage.away", storage=storage.title, problem=str(error))
         app, now = self._app(), self._now()
@@ -126,18 +131,19 @@ class Watching:
             since = app.ledger.history.storages_away(connection, self._own).get(storage.id, now)
         alarm = kinds.storage_away(server=self._own, storage=storage.name, since=since, at=now, reason=str(error))
         self._events.tell(alarm)
-        self._away[storage.title] = since
-        self._live.change(absent=frozenset(self._away))
+        self._away[storage.name] = since
+        self._live.away(self._own, self._away)
 
     def _storage_back(self, storage: Storage, since: int) -> None:
         """Tell once that a storage can be read again."""
         alarm = kinds.storage_back(server=self._own, storage=storage.name, since=since, at=self._now())
         self._events.tell(alarm)
-        del self._away[storage.title]
-        self._live.change(absent=frozenset(self._away))
+        del self._away[storage.name]
+        self._live.away(self._own, self._away)
 
     async def observe(self) -> None:
         """See every few seconds whether the recorder records and the disks have room, until cancelled."""
+        await self._take_up()
         while True:
             try:
                 await asyncio.to_thread(self._observe)
@@ -145,18 +151,44 @@ class Watching:
                 _log.warning("observe.failed", problem=str(error))
             await asyncio.sleep(_LOOK_EVERY)
 
+    async def _take_up(self) -> None:
+        """Take up what was known when the service ended, before anything is looked at; wait for the ledger."""
+        async with self._taking_up:
+            while not self._taken_up:
+                try:
+                    await asyncio.to_thread(self._remember)
+                    self._taken_up = True
+                except OperatorError as error:
+                    _log.warning("observe.failed", problem=str(error))
+                    await asyncio.sleep(_LOOK_EVERY)
+
     def _remember(self) -> None:
         """Take up what was known when the service ended: an outage is one, whoever restarts in it."""
-        app = self._app()
+        app, now = self._app(), self._now()
         with app.ledger.reading() as connection:
-            known = app.ledger.history.outages(connection, None, self._now())
+            known = app.ledger.history.outages(connection, None, now)
             away = app.ledger.history.storages_away(connection, self._own)
-        self._away = {one.title: away[one.id] for one in self._storages() if one.id in away}
-        self._live.change(absent=frozenset(self._away))
-        mine = [one for one in known if one.server == self._own and not one.over]
-        recorder = next((one.span.start for one in mine if one.cause is Cause.RECORDER), None)
-        cameras = {one.camera: one.span.start for one in mine if one.cause is Cause.CAMERA and one.camera}
+        mine = [one for one in known if one.server == self._own]
+        lasting = [one for one in mine if not one.over]
+        recorder = next((one.span.start for one in lasting if one.cause is Cause.RECORDER), None)
+        cameras = {one.camera: one.span.start for one in lasting if one.cause is Cause.CAMERA and one.camera}
+        names = {one.id: one.name for one in self._storages()}
+        for one in mine:
+            if one.cause is Cause.STORAGE and one.over and one.storage_id in names and one.span.end > now - EXPIRES:
+                self._tell_returned(app, names[one.storage_id], one.span)
         self._silence = Silence(recorder, cameras)
+        self._away = {name: away[ident] for ident, name in names.items() if ident in away}
+        self._live.away(self._own, self._away)
+
+    def _tell_returned(self, app: App, name: str, outage: Span) -> None:
+        """Tell that a storage is back that was told to be away, if a scan by hand noted it while no service ran."""
+        since = outage.start
+        away = kinds.storage_away(server=self._own, storage=name, since=since, at=since, reason="")
+        back = kinds.storage_back(server=self._own, storage=name, since=since, at=outage.end)
+        with app.ledger.reading() as connection:
+            told = app.ledger.outbox.is_known(connection, away.key)
+        if told:
+            self._events.tell(back)  # whose key is known already if it was
 
     def _observe(self) -> None:
         """Compare each camera's newest recording here with now and with the peers."""
@@ -252,12 +284,10 @@ class Watching:
                 info = os.statvfs(storage.root)
             except OSError:
                 continue  # that it is away is told by the scan
-            free = info.f_bavail * info.f_frsize
-            if free < limit and storage.title not in self._low:
-                alarm = kinds.disk_low(
-                    server=self._own, storage=storage.name, at=self._now(), free=free, reserve=int(limit)
-                )
+            free, now = info.f_bavail * info.f_frsize, self._now()
+            if free < limit and self._low.get(storage.name) != now // DAY:
+                alarm = kinds.disk_low(server=self._own, storage=storage.name, at=now, free=free, reserve=int(limit))
                 self._events.tell(alarm)
-                self._low.add(storage.title)
+                self._low[storage.name] = now // DAY
             elif free > limit * _DISK_EASES:
-                self._low.discard(storage.title)
+                self._low.pop(storage.name, None)

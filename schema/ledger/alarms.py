@@ -106,6 +106,10 @@ class Outbox:
             connection.execute(deliveries.insert(), rows)
         return True
 
+    def is_known(self, connection: Connection, key: str) -> bool:
+        """Tell whether an event was raised, and is not forgotten."""
+        return connection.execute(select(alarms.c.id).where(alarms.c.key == key)).first() is not None
+
     def due(
         self, connection: Connection, observer: str, channel: str, now: int, limit: int = 100
     ) -> list[tuple[Delivery, Alarm]]:

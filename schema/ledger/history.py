@@ -45,10 +45,21 @@ class History(OutageBook):
         )
         return int(connection.execute(statement.returning(fills.c.id)).scalar_one())
 
+    def fill_goes_on(self, connection: Connection, server: str, since: int) -> int | None:
+        """Record that the fill into `server` that started at `since` is under way again; returns its id, if it did."""
+        query = select(fills).where(fills.c.server_id.in_(self._ids([server])), fills.c.started_us == since)
+        for row in connection.execute(query).all():
+            said = self._fill_says(connection, row)
+            if row.checksum == row_checksum(said):
+                checksum = row_checksum((*said[:2], None, *said[3:]))
+                connection.execute(update(fills).where(fills.c.id == row.id).values(ended_us=None, checksum=checksum))
+                return int(row.id)
+        return None
+
     def fill_ended(self, connection: Connection, fill_id: int, at: int, result: FillResult) -> None:
-        """Record how a fill ended."""
+        """Record how a fill ended, or a part of it: what each brought is added up."""
         row = connection.execute(select(fills).where(fills.c.id == fill_id)).one()
-        ended = (at, len(result.landed), result.sent, result.stopped[:1024])
+        ended = (at, row.landed + len(result.landed), row.bytes + result.sent, result.stopped[:1024])
         checksum = row_checksum((*self._fill_says(connection, row)[:2], *ended))
         connection.execute(
             update(fills)

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Engine, select, text, update
 
 from schema.errors import LedgerDamaged, LedgerReplaced, LedgerUnreachable
 from schema.ledger.alarms import Outbox
+from schema.ledger.allowance import Allowance
 from schema.ledger.contacts import Contacts
 from schema.ledger.coverage import CoverageBook, Held
 from schema.ledger.engine import connect, shown
+from schema.ledger.folders import FolderBook
 from schema.ledger.history import History
 from schema.ledger.migrate import ensure_current
 from schema.ledger.mirror import MirrorBook
@@ -34,11 +36,13 @@ class Ledger:
         self._engine = engine
         self._file = _file_of(engine)
         self.names = Names()
-        self.segments = SegmentBook(self.names)
+        self.folders = FolderBook()
+        self.segments = SegmentBook(self.names, self.folders)
         self.coverage = CoverageBook(self.names)
         self.history = History(self.names)
-        self.mirror = MirrorBook(self.names, self.coverage)
         self.contacts = Contacts(self.names)
+        self.allowance = Allowance(self.names, self.contacts)
+        self.mirror = MirrorBook(self.names, self.coverage, self.allowance)
         self.outbox = Outbox(self.names)
         self.oddities = OddityBook()
 

@@ -6,12 +6,15 @@ copy start again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, or_, select, tuple_, update
 
 from schema.digests import row_checksum
-from schema.ledger.coverage import Body, CoverageBook, encode_body
+from schema.errors import PeerInvalid
+from schema.ledger.allowance import Allowance, Size
+from schema.ledger.coverage import Body, CoverageBook, bucket_of, encode_body
 from schema.ledger.names import Names, insert_for, lock_storage
 from schema.tables import coverage, servers, storages
 from schema.wire import (
@@ -29,9 +32,10 @@ from schema.wire import (
 class MirrorBook:
     """What one ledger tells another of coverage, and what it was told."""
 
-    def __init__(self, names: Names, book: CoverageBook) -> None:
+    def __init__(self, names: Names, book: CoverageBook, allowance: Allowance) -> None:
         self._names = names
         self._book = book
+        self._allowance = allowance
 
     def state(self, connection: Connection, storage_id: int, name: str) -> StorageState:
         """Return how far the changes of a storage are."""
@@ -47,7 +51,7 @@ class MirrorBook:
 
         Stale buckets are computed first, so this wants a write transaction. Raises ValueError for what is no cursor.
         """
-        after = _parsed(cursor)
+        after = position(cursor)
         epoch, longest = connection.execute(
             select(storages.c.epoch, storages.c.longest_us).where(storages.c.id == storage_id)
         ).one()
@@ -105,28 +109,47 @@ class MirrorBook:
         ).one_or_none() or ("", "")
         return epoch, cursor
 
-    def take(self, connection: Connection, storage_id: int, page: CoveragePage) -> None:
-        """Take in a page of a peer. What was copied of another epoch is dropped."""
+    def take(
+        self, connection: Connection, peer: str, storage_id: int, page: CoveragePage, kept: Size | None = None
+    ) -> Size:
+        """Take in a page of a peer. What was copied of another epoch is dropped.
+
+        `kept` is how much is kept of that peer, None if that is to be counted; returns how much it is now. Raises
+        PeerInvalid for what cannot be, and for more than is kept of one peer.
+        """
         lock_storage(connection, storage_id)
         if self.seen(connection, storage_id)[0] != page.epoch:
             connection.execute(delete(coverage).where(coverage.c.storage_id == storage_id))
-        rows = [self._row(connection, storage_id, one) for one in page.buckets]
-        if rows:
-            statement = insert_for(connection, coverage)
-            new = {key: statement.excluded[key] for key in ("stale", "body", "checksum")}
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["storage_id", "camera_id", "bucket"], set_=new), rows
-            )
+            kept = None
+        self._allowance.cameras(connection, peer, {one.camera for one in page.buckets})
+        self._allowance.servers(connection, peer, {name for one in page.buckets for name in (*one.filled, *one.undone)})
         connection.execute(
             update(storages)
             .where(storages.c.id == storage_id)
             .values(mirror=True, epoch=page.epoch, cursor=page.cursor, longest_us=page.longest)
         )
+        if kept is None:
+            kept = self._allowance.coverage(connection, peer)
+        rows = [self._row(connection, peer, storage_id, one) for one in page.buckets]
+        if rows:
+            sizes = {(row["camera_id"], row["bucket"]): len(row["body"]) for row in rows}
+            kept = self._allowance.more_coverage(connection, peer, storage_id, kept, sizes)
+            statement = insert_for(connection, coverage)
+            new = {key: statement.excluded[key] for key in ("stale", "body", "checksum")}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["storage_id", "camera_id", "bucket"], set_=new), rows
+            )
+        return kept
 
-    def _row(self, connection: Connection, storage_id: int, told: Bucket) -> dict[str, object]:
+    def _row(self, connection: Connection, peer: str, storage_id: int, told: Bucket) -> dict[str, Any]:
         camera_id = self._names.camera_id(connection, told.camera)
         filled = {self._names.server_id(connection, origin): runs for origin, runs in told.filled.items()}
         undone = {self._names.server_id(connection, origin): runs for origin, runs in told.undone.items()}
+        for held in (told.own, told.gone, *filled.values(), *undone.values()):
+            if any(bucket_of(start) != told.bucket or end <= start for start, end, _ in held):
+                raise PeerInvalid(
+                    peer, f"it tells of recordings of camera {told.camera} at a time that they are not of"
+                )
         body = encode_body(Body(told.joint, told.own, filled, told.gone, undone))
         return {
             "storage_id": storage_id,
@@ -193,7 +216,7 @@ class MirrorBook:
         return found
 
 
-def _parsed(cursor: str) -> tuple[int, int, int]:
+def position(cursor: str) -> tuple[int, int, int]:
     """Return a cursor's three numbers; before everything for an empty one. Raises ValueError."""
     if not cursor:
         return -1, 0, 0

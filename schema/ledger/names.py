@@ -7,7 +7,7 @@ storage, then names.
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -87,6 +87,14 @@ class Names:
         known = self._known(connection).ids.get(("cameras", name))
         return self._load(connection, cameras).ids.get(("cameras", name), 0) if known is None else known
 
+    def add_cameras(self, connection: Connection, names: Collection[str]) -> int:
+        """Add cameras with one statement; returns how many were new."""
+        return self._add(connection, cameras, names)
+
+    def add_servers(self, connection: Connection, names: Collection[str]) -> int:
+        """Add servers with one statement; returns how many were new."""
+        return self._add(connection, servers, names)
+
     def origin_id(self, connection: Connection, origin: str | None) -> int:
         """Return what `segments.origin_id` holds for `origin`."""
         return 0 if origin is None else self.server_id(connection, origin)
@@ -154,6 +162,18 @@ class Names:
         self._grows(connection)
         connection.execute(insert_for(connection, table).values(name=name).on_conflict_do_nothing())
         return self._load(connection, table).ids[key]
+
+    def _add(self, connection: Connection, table: Table, names: Collection[str]) -> int:
+        """Many names, each added by itself, would read the whole table as often."""
+        for known in (self._known, lambda connection: self._load(connection, table)):
+            ids = known(connection).ids
+            new = sorted({name for name in names if (table.name, name) not in ids})
+            if not new:
+                return 0
+        self._grows(connection)
+        connection.execute(insert_for(connection, table).on_conflict_do_nothing(), [{"name": name} for name in new])
+        self._load(connection, table)
+        return len(new)
 
     def _name(self, connection: Connection, table: Table, ident: int) -> str:
         key = (table.name, ident)

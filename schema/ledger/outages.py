@@ -1,15 +1,19 @@
 """When a server, one of its storages or one of its cameras was away, and who noticed.
 
 Rule: append and close, never rewrite: an outage that is over stays over, and a row is its observer's alone. What a peer
-tells is kept beside what was noticed here and changes nothing of it.
+tells is kept beside what was noticed here and changes nothing of it; it lasts for as long as the peer says so, and only
+so much is kept of it.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
 
 from schema.digests import row_checksum
+from schema.ledger.manifests import parts
 from schema.ledger.names import Names
+from schema.limits import OUTAGES_KEPT
 from schema.spans import Span
 from schema.tables import outages
 from schema.values import Cause, Outage
@@ -84,6 +88,33 @@ class OutageBook:
             self._append(connection, outage, observer)
         elif known.end_us is None and outage.over:
             self._close(connection, known, outage.span.end)
+
+    def told_no_more(self, connection: Connection, observer: str, told: Collection[Outage], at: int) -> None:
+        """Close what a peer once told and does not tell any more as lasting: its end, or its ledger, was lost.
+
+        `told`: every outage that lasts by its words now.
+        """
+        lasting = {(one.server, one.storage_id, one.camera, one.cause.value, one.span.start) for one in told}
+        rows = select(outages).where(
+            outages.c.observer_id == self._names.server_id(connection, observer), outages.c.end_us.is_(None)
+        )
+        for row in connection.execute(rows).all():
+            server, storage_id, camera, cause, start, *_ = self._outage_says(connection, row)
+            if (server, storage_id, camera, cause, start) not in lasting:
+                self._close(connection, row, max(start, at))
+
+    def forget_told(self, connection: Connection, observer: str) -> int:
+        """Drop what a peer told beyond `OUTAGES_KEPT`; what lasts and the newest are kept. Returns how many."""
+        beyond = (
+            select(outages.c.id)
+            .where(outages.c.observer_id == self._names.server_id(connection, observer))
+            .order_by(outages.c.end_us.is_(None).desc(), outages.c.start_us.desc(), outages.c.id.desc())
+            .offset(OUTAGES_KEPT)
+        )
+        idents = connection.execute(beyond).scalars().all()
+        for part in parts(idents):
+            connection.execute(delete(outages).where(outages.c.id.in_(part)))
+        return len(idents)
 
     def outages(
         self, connection: Connection, window: Span | None, now: int, *, observer: str | None = None

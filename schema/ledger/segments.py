@@ -1,44 +1,25 @@
-"""Segments and folders in the ledger: taking in what a scan found, and looking up what a plan needs.
+"""Segments in the ledger, to be changed: taking in what a scan found and what a fill landed, and forgetting.
 
-Rule: every change of a segment marks its bucket of coverage stale in the same transaction. A damaged row is never
-used; it is reported by id so that the scan replaces it from storage, which is the truth.
+Rule: every change of a segment marks its bucket of coverage stale in the same transaction, and what was digested of
+other content is dropped with it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from schema.ledger import manifests
 from schema.ledger.coverage import bucket_of, mark_stale
+from schema.ledger.folders import FolderBook, FolderChange
+from schema.ledger.lookup import SegmentLookup
 from schema.ledger.manifests import FileManifest, digest_of, parts
 from schema.ledger.names import Names, insert_for, lock_storage, new_epoch
-from schema.ledger.rows import checksum, from_row, rows_query, to_row
-from schema.spans import Span
+from schema.ledger.rows import checksum, to_row
 from schema.tables import coverage, folders, oddities, segments, storages
 from schema.values import Mark, Segment, State
-
-
-class Folder(NamedTuple):
-    """What the ledger remembers of a folder, so that an unchanged one need not be listed."""
-
-    id: int
-    mtime_ns: int
-    settled: bool
-
-
-@dataclass(slots=True)
-class FolderChange:
-    """What a scan found in one folder. `changed` segments carry their ids; `removed` are ids."""
-
-    path: str
-    mtime_ns: int
-    settled: bool
-    added: list[Segment] = field(default_factory=list)
-    changed: list[Segment] = field(default_factory=list)
-    removed: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,68 +31,21 @@ class Landing:
     source: Segment | None = None
 
 
-# Asked once a folder or a camera: building the expression each time would cost more than the answer.
-_IN_FOLDER = rows_query().where(segments.c.folder_id == bindparam("folder"))
-_OVERLAPPING = {
-    state: rows_query()
-    .where(
-        segments.c.storage_id == bindparam("storage"),
-        segments.c.camera_id == bindparam("camera"),
-        segments.c.start_us >= bindparam("first"),
-        segments.c.start_us < bindparam("end"),
-        segments.c.end_us > bindparam("start"),
-        segments.c.state == int(state),
-    )
-    .order_by(segments.c.start_us)
-    for state in (State.SEALED, State.GONE)
-}
+# Asked for every landed segment: building the expression each time would cost more than the answer.
 _ID_OF = select(segments.c.id).where(segments.c.folder_id == bindparam("folder"), segments.c.name == bindparam("of"))
-_LONGEST = select(storages.c.longest_us).where(storages.c.id == bindparam("storage"))
 
 
-class SegmentBook:
-    """The `segments`, `folders` and `manifests` tables. Every method wants the caller's transaction."""
+class SegmentBook(SegmentLookup):
+    """The `segments` and `manifests` tables, to be read and changed. Every method wants the caller's transaction."""
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
-
-    def folders(self, connection: Connection, storage_id: int, at: Collection[str] | None = None) -> dict[str, Folder]:
-        """Return the known folders of a storage by path: all, or those `at` and what lies below them.
-
-        A few are looked up in the index of paths. PostgreSQL, whose index follows the language's order, reads the
-        paths of that storage.
-        """
-        found = select(folders.c.path, folders.c.id, folders.c.mtime_ns, folders.c.settled).where(
-            folders.c.storage_id == storage_id
-        )
-        if at is None or "" in at:
-            wanted = [found]
-        else:
-            path = folders.c.path if connection.dialect.name == "sqlite" else folders.c.path.collate("C")
-            here = [found.where(folders.c.path.in_(part)) for part in parts(sorted(at))]
-            wanted = here + [found.where(path > f"{one}/", path < f"{one}0") for one in at]  # "0" follows "/"
-        return {
-            path: Folder(ident, mtime_ns, settled)
-            for query in wanted
-            for path, ident, mtime_ns, settled in connection.execute(query)
-        }
-
-    def in_folder(self, connection: Connection, folder_id: int) -> tuple[dict[str, Segment], list[int]]:
-        """Return the segments of one folder by name, and the ids of its damaged rows."""
-        good: dict[str, Segment] = {}
-        damaged: list[int] = []
-        for row in connection.execute(_IN_FOLDER, {"folder": folder_id}):
-            segment = from_row(row)
-            if segment is None:
-                damaged.append(row[0])
-            else:
-                good[row[3]] = segment
-        return good, damaged
+    def __init__(self, names: Names, folder_book: FolderBook) -> None:
+        super().__init__(names)
+        self._folders = folder_book
 
     def apply(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> None:
         """Take in what a scan found: folders, new and changed segments, removed rows; all or nothing."""
         lock_storage(connection, storage_id)
-        folder_ids = self._put_folders(connection, storage_id, changes)
+        folder_ids = self._folders.put(connection, storage_id, changes)
         rows: list[dict[str, Any]] = []
         touched: set[tuple[int, int]] = set()
         longest = 0
@@ -146,7 +80,7 @@ class SegmentBook:
         storage_id = landings[0].segment.storage_id
         lock_storage(connection, storage_id)
         folder_ids = {
-            folder: self._folder_id(connection, storage_id, folder)
+            folder: self._folders.id_of(connection, storage_id, folder)
             for folder in {landing.segment.path.rpartition("/")[0] for landing in landings}
         }
         rows = [
@@ -201,84 +135,6 @@ class SegmentBook:
             if held == wanted[ident]
         }
         manifests.put(connection, {segment.id: files for segment, files in taken if segment.id in kept})
-
-    def manifest(self, connection: Connection, segment: Segment) -> tuple[FileManifest, ...]:
-        """Return the digests of `segment`'s files and chunks; empty if none were taken or they are damaged."""
-        return manifests.get(connection, segment)
-
-    def window(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
-        """Return the sealed segments that overlap `span`, by start. Damaged rows are left out."""
-        return self._overlapping(connection, storage_id, camera, span, State.SEALED)
-
-    def buried(self, connection: Connection, storage_id: int, camera: str, span: Span) -> list[Segment]:
-        """Return the tombstones that overlap `span`, by start. Damaged rows are left out."""
-        return self._overlapping(connection, storage_id, camera, span, State.GONE)
-
-    def _overlapping(
-        self, connection: Connection, storage_id: int, camera: str, span: Span, state: State
-    ) -> list[Segment]:
-        longest = connection.execute(_LONGEST, {"storage": storage_id}).scalar() or 0
-        asked = {
-            "storage": storage_id,
-            "camera": self._names.known_camera_id(connection, camera),
-            "first": span.start - longest,
-            "start": span.start,
-            "end": span.end,
-        }
-        rows = connection.execute(_OVERLAPPING[state], asked)
-        return [segment for row in rows if (segment := from_row(row)) is not None]
-
-    def around(
-        self, connection: Connection, storage_id: int, wanted: Mapping[str, Sequence[Span]]
-    ) -> dict[str, list[Segment]]:
-        """Return by camera the sealed segments that overlap the spans `wanted` of it, each once, by start and path."""
-        found: dict[str, list[Segment]] = {}
-        for camera, spans in wanted.items():
-            several = {
-                segment.id: segment for span in spans for segment in self.window(connection, storage_id, camera, span)
-            }
-            found[camera] = sorted(several.values(), key=lambda segment: (segment.start, segment.path))
-        return found
-
-    def by_path(self, connection: Connection, storage_id: int, path: str) -> Segment | None:
-        """Return the segment at `path`, or None if there is none or its row is damaged."""
-        folder, _, name = path.rpartition("/")
-        row = connection.execute(
-            rows_query().where(folders.c.storage_id == storage_id, folders.c.path == folder, segments.c.name == name)
-        ).one_or_none()
-        return None if row is None else from_row(row)
-
-    def after(
-        self, connection: Connection, storage_id: int, state: State, last: int, batch: int = 2000
-    ) -> list[tuple[int, Segment | None]]:
-        """Return the next rows of a state after id `last`, by id; a damaged row comes as None."""
-        rows = connection.execute(
-            rows_query()
-            .where(segments.c.storage_id == storage_id, segments.c.id > last, segments.c.state == int(state))
-            .order_by(segments.c.id)
-            .limit(batch)
-        )
-        return [(row[0], from_row(row)) for row in rows]
-
-    def filled(self, connection: Connection, storage_id: int) -> list[Segment]:
-        """Return every sealed segment of a storage that was fetched from a peer. Damaged rows are left out."""
-        rows = connection.execute(
-            rows_query().where(
-                segments.c.storage_id == storage_id,
-                segments.c.origin_id != 0,
-                segments.c.state == int(State.SEALED),
-            )
-        )
-        return [segment for row in rows if (segment := from_row(row)) is not None]
-
-    def count(self, connection: Connection, storage_id: int) -> dict[State, tuple[int, int]]:
-        """Return how many segments of each state there are, and their bytes."""
-        rows = connection.execute(
-            select(segments.c.state, func.count(), func.coalesce(func.sum(segments.c.size), 0))
-            .where(segments.c.storage_id == storage_id)
-            .group_by(segments.c.state)
-        )
-        return {State(state): (number, int(size)) for state, number, size in rows}
 
     def remove(self, connection: Connection, storage_id: int, ids: Sequence[int]) -> None:
         """Forget rows: what they stood for moved, or was never more than a stub."""
@@ -365,12 +221,6 @@ class SegmentBook:
             .values(rules="", scanned_us=0, longest_us=0, epoch=new_epoch(), cursor="")
         )
 
-    def drop_folders(self, connection: Connection, ids: Sequence[int]) -> None:
-        """Forget folders that vanished, once nothing refers to them any more; tombstones keep theirs."""
-        for part in parts(ids):
-            kept = select(segments.c.folder_id).where(segments.c.folder_id.in_(part)).distinct()
-            connection.execute(delete(folders).where(folders.c.id.in_(part), folders.c.id.not_in(kept)))
-
     def _row(self, connection: Connection, segment: Segment, folder_id: int) -> dict[str, Any]:
         return to_row(
             segment,
@@ -383,28 +233,6 @@ class SegmentBook:
         for part in parts(ids):
             rows = connection.execute(select(segments.c.camera_id, segments.c.start_us).where(segments.c.id.in_(part)))
             touched.update((camera_id, bucket_of(start)) for camera_id, start in rows)
-
-    def _put_folders(self, connection: Connection, storage_id: int, changes: Sequence[FolderChange]) -> dict[str, int]:
-        statement = insert_for(connection, folders)
-        statement = statement.on_conflict_do_update(
-            index_elements=["storage_id", "path"],
-            set_={"mtime_ns": statement.excluded.mtime_ns, "settled": statement.excluded.settled},
-        ).returning(folders.c.path, folders.c.id)
-        rows = [
-            {"storage_id": storage_id, "path": change.path, "mtime_ns": change.mtime_ns, "settled": change.settled}
-            for change in changes
-        ]
-        return {row.path: row.id for row in connection.execute(statement, rows)} if rows else {}
-
-    def _folder_id(self, connection: Connection, storage_id: int, path: str) -> int:
-        """Return the id of a folder that a landed file lies in; a new one is unsettled, so the next scan lists it."""
-        found = connection.execute(
-            select(folders.c.id).where(folders.c.storage_id == storage_id, folders.c.path == path)
-        ).scalar()
-        if found is not None:
-            return int(found)
-        change = FolderChange(path, mtime_ns=0, settled=False)
-        return self._put_folders(connection, storage_id, [change])[path]
 
     def _raise_longest(self, connection: Connection, storage_id: int, longest: int) -> None:
         connection.execute(

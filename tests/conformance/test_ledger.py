@@ -20,8 +20,9 @@ from schema.digests import hasher
 from schema.errors import LedgerForbidden
 from schema.ledger import Connection, Held, Ledger
 from schema.ledger.coverage import BUCKET
+from schema.ledger.folders import FolderChange
 from schema.ledger.manifests import FileManifest, digest_of
-from schema.ledger.segments import FolderChange, Landing
+from schema.ledger.segments import Landing
 from schema.spans import SECOND, Run, Span, runs
 from schema.values import Cause, FillResult, Kind, Outage, Refusal, Refused, Segment, State, Task
 
@@ -107,7 +108,7 @@ def test_a_transaction_that_breaks_off_leaves_no_trace(ledger: Ledger, storage: 
         raise ZeroDivisionError
     assert everything(ledger, storage) == []
     with ledger.reading() as connection:
-        assert ledger.segments.folders(connection, storage) == {}
+        assert ledger.folders.known(connection, storage) == {}
         assert ledger.names.all_cameras(connection) == []
     take_in(ledger, [segment(storage, 0, camera="new", path="new/1.mp4")])  # the cache of names was rolled back too
     assert len(everything(ledger, storage)) == 1
@@ -302,6 +303,20 @@ def test_a_fill_that_was_killed_never_ends(ledger: Ledger) -> None:
     ]
 
 
+def test_a_fill_that_goes_on_is_one_fill_and_is_under_way_meanwhile(ledger: Ledger) -> None:
+    part = FillResult(landed=(), refused=(), sent=5, seconds=1.0, stopped="peer b: gone", notes=())
+    with ledger.writing() as connection:
+        assert ledger.history.fill_goes_on(connection, "a", 10) is None
+        first = ledger.history.fill_began(connection, "a", 10)
+        ledger.history.fill_began(connection, "b", 10)
+        ledger.history.fill_ended(connection, first, 20, part)
+        assert ledger.history.fill_goes_on(connection, "a", 10) == first
+        assert [one.ended for one in ledger.history.last_fills(connection, ["a"])] == [None]
+        ledger.history.fill_ended(connection, first, 30, FillResult(sent=7))
+        [found] = ledger.history.last_fills(connection, ["a"])
+    assert (found.started, found.ended, found.size, found.stopped) == (10, 30, 12, "")
+
+
 @pytest.mark.parametrize(
     "change",
     ["start_us = start_us + 8", "size = size - 1", "origin_id = 1", "marks = 4", "camera_id = 2", "name = 'y'"],
@@ -317,7 +332,7 @@ def test_a_changed_value_is_noticed_and_never_used(ledger: Ledger, storage: int,
         assert found[1] is not None
         assert ledger.segments.window(connection, storage, "front", Span(T0, T0 + 100 * SECOND)) == []
         assert ledger.segments.by_path(connection, storage, path) is None
-        folder = ledger.segments.folders(connection, storage)["front"]
+        folder = ledger.folders.known(connection, storage)["front"]
         good, damaged = ledger.segments.in_folder(connection, folder.id)
     assert (good, len(damaged)) == ({}, 1)
 
@@ -489,11 +504,11 @@ def test_a_few_folders_are_found_with_what_lies_below_them(ledger: Ledger, stora
         changes = [FolderChange(path, 5, settled=True) for path in paths]
         ledger.segments.apply(connection, storage, changes)
     with ledger.reading() as connection:
-        everything = ledger.segments.folders(connection, storage)
+        everything = ledger.folders.known(connection, storage)
         assert set(everything) == set(paths)
 
         def near(*at: str) -> set[str]:
-            found = ledger.segments.folders(connection, storage, at)
+            found = ledger.folders.known(connection, storage, at)
             assert all(everything[path] == folder for path, folder in found.items())
             return set(found)
 
@@ -512,7 +527,7 @@ def test_a_few_folders_of_many_are_found_by_the_index(tmp_path: Path) -> None:
 
     with Ledger.open(f"sqlite:///{tmp_path}/ledger.db") as ledger, ledger.reading() as connection:
         event.listen(connection, "before_cursor_execute", note)
-        ledger.segments.folders(connection, 1, ["2026-11-22/12/front", "2026-11-22/12/yard"])
+        ledger.folders.known(connection, 1, ["2026-11-22/12/front", "2026-11-22/12/yard"])
         event.remove(connection, "before_cursor_execute", note)
         assert len(asked) == 3
         for statement, values in asked:

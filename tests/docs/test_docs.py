@@ -102,7 +102,8 @@ def test_commands_in_documents_exist_with_their_options(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     known = commands()
     used = re.findall(
-        r"recorder-sync ([a-z]+)((?: +[^`\n|#;]*)?)", "\n".join(re.findall(r"`([^`\n]+)`", text) + blocks(page, "sh"))
+        r"recorder-sync ([a-z][a-z-]*)((?: +[^`\n|#;]*)?)",
+        "\n".join(re.findall(r"`([^`\n]+)`", text) + blocks(page, "sh")),
     )
     for word, rest in used:
         second = f"{word} {rest.split()[0]}" if rest.split() else ""

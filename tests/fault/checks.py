@@ -20,7 +20,7 @@ from backfill.storage import Storage
 from recorder_sync.app import opened
 from schema.digests import hasher
 from schema.ledger import Ledger
-from schema.ledger.segments import FileManifest, digest_of
+from schema.ledger.manifests import FileManifest, digest_of
 from schema.values import FillResult, Kind, Segment, State
 from tests import make
 from tests.faults import FaultyPeer

@@ -6,12 +6,14 @@ and that a crash anywhere else makes no second copy.
 """
 
 import asyncio
+import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from recorder_sync.alarms.channels import open_channels
 from recorder_sync.alarms.dispatch import Dispatcher
 from schema.ledger import Ledger
 from schema.ledger.alarms import Outbox, Sending
+from schema.moments import iso
 from schema.service import AlarmChannel
 from schema.spans import SECOND
 from schema.values import Cause
@@ -105,27 +108,85 @@ def run(url: str, channels: list[AlarmChannel], later: int = 0, doom: Callable[[
     return code
 
 
-def test_killed_between_the_answer_and_the_record_it_is_sent_again_with_the_same_key_and_time(url: str) -> None:
-    with receivers.web() as web, receivers.post() as post:
-        channels = [
-            AlarmChannel(name="hook", kind="webhook", url=web.url),
-            AlarmChannel(
-                name="mail", kind="smtp", server=post.address, sender="a@b.example", to=["c@d.example"], starttls=False
-            ),
-        ]
-        for channel, got in ((channels[0], web.got), (channels[1], post.mails)):
-            with Ledger.open(url) as ledger:
-                raise_one(ledger, T0 + len(channel.kind), [channel])
-            assert run(url, [channel], doom=kill_in("delivered")) == -signal.SIGKILL
-            assert len(got) == 1
-            assert run(url, [channel], AFTER_THE_CRASH) == 0
-            assert len(got) == 2
-            assert run(url, [channel], 2 * AFTER_THE_CRASH) == 0
-            assert len(got) == 2
-        assert web.keys[0] == web.keys[1]
-        assert web.got[0][1] == web.got[1][1]
-        assert post.mails[0].as_bytes() == post.mails[1].as_bytes()
-        assert post.mails[0]["Date"].datetime.timestamp() < time.time() - 3500
+Told = tuple[str, str, bytes]
+"""What a receiver can know an alarm by: its key, its time, and the whole of it."""
+
+Receiver = tuple[AlarmChannel, Callable[[], list[Told]]]
+
+
+@contextmanager
+def webhook(_: Path) -> Iterator[Receiver]:
+    with receivers.web() as web:
+
+        def told() -> list[Told]:
+            return [(headers["idempotency-key"], json.loads(body)["at"], body) for headers, body in web.got]
+
+        yield AlarmChannel(name="c", kind="webhook", url=web.url), told
+
+
+@contextmanager
+def mail(_: Path) -> Iterator[Receiver]:
+    with receivers.post() as post:
+
+        def told() -> list[Told]:
+            return [
+                (mail["Message-ID"], iso(round(mail["Date"].datetime.timestamp()) * SECOND), mail.as_bytes())
+                for mail in post.mails
+            ]
+
+        channel = AlarmChannel(
+            name="c", kind="smtp", server=post.address, sender="a@b.example", to=["c@d.example"], starttls=False
+        )
+        yield channel, told
+
+
+@contextmanager
+def log_server(folder: Path) -> Iterator[Receiver]:
+    with receivers.log_server("tcp", folder) as (url, got):
+
+        def told() -> list[Told]:
+            lines = [line.partition(b" ")[2].decode() for line in got]
+            # The number of the process that sent it is the only thing that may differ.
+            whole = [re.sub(r"recorder-sync \d+ ", "", line).encode() for line in lines]
+            keys = [re.findall(r'\[alarm@32473 key="([^"]*)"', line)[0] for line in lines]
+            return list(zip(keys, [line.split()[1] for line in lines], whole, strict=True))
+
+        yield AlarmChannel(name="c", kind="syslog", url=url), told
+
+
+@contextmanager
+def program(folder: Path) -> Iterator[Receiver]:
+    out = folder / "told"
+    said = "$RECORDER_SYNC_ALARM_KEY $RECORDER_SYNC_ALARM_AT $RECORDER_SYNC_ALARM_KIND"
+
+    def told() -> list[Told]:
+        lines = out.read_text().splitlines() if out.exists() else []
+        return [(*line.split(" ")[:2], line.encode()) for line in lines]  # type: ignore[misc]
+
+    script = f'document=$(cat); echo "{said} $document" >> {out}'
+    yield AlarmChannel(name="c", kind="command", command=receivers.program(folder, script)), told
+
+
+@pytest.mark.parametrize("receiver", [webhook, mail, log_server, program])
+def test_killed_between_the_answer_and_the_record_it_is_sent_again_with_the_same_key_and_time(
+    url: str, tmp_path: Path, receiver: Callable[[Path], AbstractContextManager[Receiver]]
+) -> None:
+    with receiver(tmp_path) as (channel, told):
+        with Ledger.open(url) as ledger:
+            raise_one(ledger, T0, [channel])
+            with ledger.reading() as connection:
+                alarm = ledger.outbox.recent(connection)[0].alarm
+        assert run(url, [channel], doom=kill_in("delivered")) == -signal.SIGKILL
+        receivers.wait_until(lambda: len(told()) == 1)
+        assert run(url, [channel], AFTER_THE_CRASH) == 0
+        receivers.wait_until(lambda: len(told()) == 2)
+        assert run(url, [channel], 2 * AFTER_THE_CRASH) == 0
+        assert len(told()) == 2
+        one, other = told()
+        assert one == other
+        key, at, _ = one
+        assert key == alarm.key or channel.kind == "smtp"  # made of the key there
+        assert at[:19] == iso(alarm.at)[:19], "when it was noticed, an hour before it was told"
 
 
 def test_killed_before_it_was_sent_it_is_sent_once_with_its_own_time(url: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backfill.gaps import Rules, fillable, find, hoped
 from backfill.plan import Source, choose, widen
 from schema.spans import MINUTE, SECOND, Span, intersect, longer_than, merge, subtract
-from tests.property.recorders import FRIGATE, MEDIAMTX, MOTION, File, Server, servers
+from tests.property.recorders import FRIGATE, MEDIAMTX, MOTION, File, Server, make_file, servers
 
 UNTIL = 3 * MINUTE
 THRESHOLD = 2 * SECOND
@@ -83,3 +83,23 @@ def test_after_the_fill_there_is_nothing_more_to_fetch(site: list[Server]) -> No
     first = fetched(peers, planned(here, peers))
     again = fetched(peers, planned(here, peers, first))
     assert [file for name, files in again.items() for file in files if file not in first[name]] == []
+
+
+def test_after_a_hole_each_recorder_counts_as_begun_anew() -> None:
+    """Both files are named 97; which of them begins first cannot be told, however far back one of them was there."""
+    wanted = [Span(70 * SECOND, 103 * SECOND)]
+    before = _source("c", 77, 79)
+    both = [_source("b", 97, 103), _source("c", 97, 103)]
+    assert [one for one, _ in choose(wanted, [before, *both], wanted)] == [before, *both]
+
+
+def test_a_recorder_that_goes_on_needs_no_other_at_its_joints() -> None:
+    """Names cut off to seconds leave a moment between two files: no hole, and nobody else's file is worth the way."""
+    wanted = [Span(70 * SECOND, 106 * SECOND)]
+    going_on = [_source("c", 70, 80), _source("c", 81, 106)]
+    assert [one for one, _ in choose(wanted, [*going_on, _source("b", 81, 90)], wanted)] == going_on
+
+
+def _source(peer: str, start: int, end: int) -> Source:
+    segment = make_file(peer, 0, Span(start * SECOND, end * SECOND), start * SECOND).segment
+    return Source(peer=peer, segment=segment, start=segment.start, end=segment.end, blur=SECOND)

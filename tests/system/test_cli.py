@@ -41,9 +41,22 @@ def test_help_and_version_answer(cli: Cli) -> None:
     assert cli("--version").stdout.startswith("recorder-sync ")
     listing = cli("--help")
     assert listing.returncode == 0
-    for name in ("demo", "init", "scan", "coverage", "gaps", "fill", "verify", "status", "layouts"):
+    for name in ("demo", "init", "scan", "coverage", "gaps", "fill", "verify", "status", "doctor", "layouts"):
         assert name in listing.stdout
         assert cli(name, "--help").returncode == 0
+
+
+def test_the_doctor_says_what_to_do_and_exits_by_problems_alone(cli: Cli, two: Path) -> None:
+    healthy = cli("doctor", "--json")
+    assert healthy.returncode == 0, "warnings do not count"
+    found = decoded(healthy, documents.DoctorDocument)
+    assert found.problems == 0
+    assert [one.verdict for one in found.findings if one.subject == "a/main"] == ["ok", "warning", "ok"]
+    (two / "a").rename(two / "away")
+    ill = cli("doctor")
+    assert ill.returncode == 1
+    assert "a/main" in ill.stdout
+    assert "what to do" in ill.stdout
 
 
 def test_from_gaps_to_filled(cli: Cli, two: Path) -> None:

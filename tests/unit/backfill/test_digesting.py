@@ -10,7 +10,7 @@ import xxhash
 from backfill.digesting import take, take_fresh
 from backfill.gate import Gate
 from schema.errors import Interrupted, SourceChanged, SourceGone, SourceUnreadable
-from schema.ledger.segments import digest_of
+from schema.ledger.manifests import digest_of
 from schema.values import Segment
 from tests import make
 from tests.faults import record_table, table_path, with_tables

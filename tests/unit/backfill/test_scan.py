@@ -311,14 +311,14 @@ def test_an_event_costs_its_folder_and_not_the_storage(one: make.Bench, monkeypa
     make.record(one.root("a"), "yard", [60])
     folder = path(0).rpartition("/")[0]
     asked: list[set[str]] = []
-    real = type(one.ledger.segments).folders
+    real = type(one.ledger.folders).known
 
-    def folders(*arguments: object) -> object:
+    def known(*arguments: object) -> object:
         found = real(*arguments)  # type: ignore[arg-type]
         asked.append(set(found))
         return found
 
-    monkeypatch.setattr(type(one.ledger.segments), "folders", folders)
+    monkeypatch.setattr(type(one.ledger.folders), "known", known)
     report = scan(one, only=frozenset({folder}))
     assert asked[0] == {folder}
     assert (report.folders, report.listed, report.added) == (1, 1, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backfill.progress import BytesMoved
 from backfill.staging import Staging
 from schema.values import Plan
 from tests import make
@@ -59,6 +60,22 @@ def test_what_the_plan_wants_is_kept_however_old(waiting: make.Bench, monkeypatc
     a_day_later(monkeypatch)
     task = next(task for task in waiting.plan("a").tasks if task.source.path == NEWEST_FIRST[0])
     assert asyncio.run(Staging(waiting.site.storages[0]).sweep([task])) == 0
+
+
+def test_a_slice_that_does_not_come_to_a_segment_leaves_what_is_there_of_it(
+    waiting: make.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_day_later(monkeypatch)
+    assert waiting.fill("a", enough=lambda: True).landed == ()
+    assert len(partials(waiting)) == 1
+    assert [one.resumed for one in _moved(waiting) if one.resumed] != []
+
+
+def _moved(bench: make.Bench) -> list[BytesMoved]:
+    """Fill, and return what was moved or found to be here."""
+    moved: list[BytesMoved] = []
+    bench.fill("a", listener=lambda event: moved.append(event) if isinstance(event, BytesMoved) else None)
+    return moved
 
 
 def test_a_fill_with_nothing_to_do_sweeps_too(waiting: make.Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ A window that is an hour off in March keeps bulk traffic on the line when the da
 loses what retention deletes meanwhile. The oracle asks a wall clock minute by minute.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -157,9 +158,9 @@ def test_outside_the_fresh_goes_at_once_and_the_old_waits_with_a_reason() -> Non
 
 def test_what_would_be_deleted_before_the_window_opens_does_not_wait_for_it() -> None:
     opens = at("2026-06-01T20:00")
-    doomed, safe = task(NOON - 9 * DAY), task(NOON - 8 * DAY)
-    ends = {doomed.path: opens + 10 * MINUTE, safe.path: opens + 2 * HOUR}
-    ready, later = sort_out([doomed, safe], NOON, timing("22:00-06:00"), deleted_at=lambda one: ends[one.path])
+    doomed = replace(task(NOON - 9 * DAY), deleted_at=opens + 10 * MINUTE)
+    safe = replace(task(NOON - 8 * DAY), deleted_at=opens + 2 * HOUR)
+    ready, later = sort_out([doomed, safe], NOON, timing("22:00-06:00"))
     assert ready == [doomed]
     assert [one.task for one in later] == [safe]
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schema import settings
 from schema.errors import ConfigInvalid
-from schema.settings import Settings, parse
+from schema.settings import Settings, checks, parse
 
 SITE = """
 {head}
@@ -66,8 +65,8 @@ def test_a_share_as_windows_names_it_is_refused_elsewhere() -> None:
 def test_on_windows_folders_on_other_drives_and_shares_do_not_lie_in_one_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settings.os, "path", ntpath)
-    assert not settings._inside(r"\\nas\video\MediaDatabase", r"C:\recorder-sync")
-    assert not settings._inside(r"D:\MediaDatabase", r"C:\MediaDatabase")
-    assert not settings._inside(r"\\nas\other\bank", r"\\nas\video")
-    assert settings._inside(r"\\nas\video\MediaDatabase\bank", r"\\nas\video\MediaDatabase")
+    monkeypatch.setattr(checks.os, "path", ntpath)
+    assert not checks._inside(r"\\nas\video\MediaDatabase", r"C:\recorder-sync")
+    assert not checks._inside(r"D:\MediaDatabase", r"C:\MediaDatabase")
+    assert not checks._inside(r"\\nas\other\bank", r"\\nas\video")
+    assert checks._inside(r"\\nas\video\MediaDatabase\bank", r"\\nas\video\MediaDatabase")

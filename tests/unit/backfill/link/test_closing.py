@@ -13,7 +13,7 @@ import pytest
 from backfill.fill import fill
 from backfill.gate import Gate
 from backfill.link.client import LinkClient
-from schema.errors import Interrupted, OperatorError
+from schema.errors import Interrupted, OperatorError, PeerUnreachable
 from tests import make
 from tests.links import linked
 
@@ -54,7 +54,23 @@ def refusing() -> Iterator[tuple[str, int]]:
         yield unused.getsockname()
 
 
-@pytest.mark.parametrize("where", [black_hole, silent, refusing])
+@contextmanager
+def slow_name() -> Iterator[tuple[str, int]]:
+    """Give an address whose name is being looked up for as long as the test takes."""
+    real, ended = socket.getaddrinfo, threading.Event()
+
+    def hanging(host: str, *arguments: object, **named: object) -> object:
+        if host == "slow.example":
+            ended.wait(60)
+        return real(host, *arguments, **named)  # type: ignore[call-overload]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", hanging)
+        yield "slow.example", 7443
+        ended.set()
+
+
+@pytest.mark.parametrize("where", [black_hole, silent, refusing, slow_name])
 def test_whoever_asks_when_a_client_is_closed_ends_at_once(where: Callable[[], Address]) -> None:
     with where() as address:
         client = LinkClient("b", address, context=lambda: None, timeout=30)
@@ -73,6 +89,22 @@ def test_whoever_asks_when_a_client_is_closed_ends_at_once(where: Callable[[], A
         thread.join(PATIENCE)
         assert not thread.is_alive()
         assert isinstance(ended[0], Interrupted)
+
+
+def test_a_name_that_is_not_looked_up_in_time_makes_a_peer_unreachable_and_is_asked_for_once() -> None:
+    with slow_name() as address:
+        before = threading.active_count()
+        client = LinkClient("b", address, context=lambda: None, timeout=0.3)
+        for _ in range(3):
+            with pytest.raises(PeerUnreachable, match=r"could not be looked up within 0\.3 s"):
+                client.pulse()
+        assert threading.active_count() == before + 1
+
+
+def test_a_name_that_cannot_be_one_makes_a_peer_unreachable() -> None:
+    client = LinkClient("b", ("a..b", 7443), context=lambda: None, timeout=5)
+    with pytest.raises(PeerUnreachable, match="label"):
+        client.pulse()
 
 
 def test_a_closed_client_makes_no_new_connection() -> None:

@@ -165,7 +165,7 @@ def test_pages_of_coverage_end_before_they_are_too_long(pair: Pair, monkeypatch:
 
 
 def test_a_question_of_many_windows_is_asked_in_parts(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backfill.link.client.WINDOWS_AT_ONCE", 7)
+    monkeypatch.setattr("backfill.link.taking.WINDOWS_AT_ONCE", 7)
     pair.follow()
     wanted = {"front": [Span(at, at + 1) for at in range(make.T0, make.T0 + 200_000_000, 3_000_000)], "nobody": []}
     found = pair.peer().segments(pair.a.site.remote[0], wanted)
@@ -176,7 +176,7 @@ def test_a_question_of_many_windows_is_asked_in_parts(pair: Pair, monkeypatch: p
 def test_a_question_that_is_too_long_is_refused_by_name(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     from schema.errors import PeerInvalid
 
-    monkeypatch.setattr("backfill.link.client.WINDOWS_AT_ONCE", 10**9)
+    monkeypatch.setattr("backfill.link.taking.WINDOWS_AT_ONCE", 10**9)
     wanted = {"front": [Span(make.T0 + at, make.T0 + at + 1) for at in range(200_000)]}
     with pytest.raises(PeerInvalid, match="a question of more than"):
         list(pair.client.segments("main", wanted))
@@ -217,3 +217,59 @@ def test_a_storage_that_is_renamed_meanwhile_is_passed_over(pair: Pair, tmp_path
         pair.a.ledger.segments.forget_storage(connection, old.id)
     assert not follower.follow(pulse)
     assert follower.follow(pair.client.pulse())
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_page_goes_on_where_the_last_one_ended_although_that_is_deleted(
+    pair: Pair, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill.link.answers.SEGMENTS_AT_ONCE", 3)
+    pair.follow()
+    windows = [Span(make.T0 + 40_000_000, make.T0 + 140_000_000), Span(make.T0, make.T0 + 50_000_000)]
+    told = pair.client.segments("main", {"front": windows, "back": windows})
+    found = [next(told) for _ in range(3)]
+    if gone:
+        (pair.b.root("b") / found[-1].path).unlink()
+        pair.b.scan()
+    found += told
+    assert len({one.path for one in found}) == len(found) == 13
+    assert [one.start for one in found] == sorted(one.start for one in found)
+
+
+def test_a_page_reads_no_more_than_it_tells(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    from schema.ledger import offered
+
+    monkeypatch.setattr("backfill.link.answers.SEGMENTS_AT_ONCE", 2)
+    read: list[object] = []
+    real = offered.from_row
+
+    def count(row: object) -> object:
+        read.append(row)
+        return real(row)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(offered, "from_row", count)
+    pair.follow()
+    assert len(list(pair.client.segments("main", {"front": [Span(make.T0, make.LATER)]}))) == 13
+    assert len(read) == 13 + 6, "one more for each page that is not the last"
+
+
+def test_pages_of_segments_end_before_they_are_too_long(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill.link.answers.PAGE_BYTES", 400)
+    asked: list[str] = []
+    real = type(pair.client)._ask
+
+    def note(self: object, kind: object, what: str, *rest: object, **named: object) -> object:
+        asked.append(what)
+        return real(self, kind, what, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(pair.client), "_ask", note)
+    assert len(list(pair.client.segments("main", {"front": [Span(make.T0, make.LATER)]}))) == 13
+    assert len(asked) > 4
+
+
+def test_what_is_beyond_the_room_of_one_plan_comes_with_the_next(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill.link.taking.SEGMENTS_HELD", 8)
+    pair.follow()
+    landed = [len(pair.a.fill("a").landed) for _ in range(3)]
+    assert landed[0] and landed[1] and not landed[2]
+    assert {gap.state for gap in pair.a.survey().gaps if gap.server == "a"} == {GapState.FILLED}

@@ -132,3 +132,16 @@ def test_two_storages_of_a_peer_are_away_at_once_and_come_back_one_by_one(sides:
         a.ledger.history.outage_ended(connection, "a", Cause.STORAGE, T + MINUTE, storage_id=ids["main"])
     b.hear(a)
     assert b.says() == [("a", Cause.STORAGE.value, Span(T, T + MINUTE), True)], "of a storage it never named, nothing"
+
+
+def test_of_too_many_outages_those_that_last_are_told(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = sides
+    monkeypatch.setattr("backfill.link.answers.OUTAGES_AT_ONCE", 2)
+    with a.ledger.writing() as connection:
+        a.ledger.history.outage_began(connection, "a", Cause.RECORDER, T, "silent")
+        for number in range(1, 5):
+            a.ledger.history.outage_began(connection, "a", Cause.SERVER, T + number, "")
+            a.ledger.history.outage_ended(connection, "a", Cause.SERVER, T + number + 1)
+    assert [(one.start, one.end) for one in a.answers.outages().outages] == [(T + 4, T + 5), (T, None)]

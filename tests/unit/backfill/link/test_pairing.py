@@ -1,7 +1,11 @@
 """Pairing: an invitation is good once and for minutes, and only its holder and its printer believe each other."""
 
 import asyncio
+import contextlib
+import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +36,7 @@ class Waiting:
 
     def end(self) -> None:
         self.paired.cancel()
-        asyncio.run_coroutine_threadsafe(_others_ended(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(_others_ended(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 
@@ -41,8 +45,6 @@ async def _others_ended() -> None:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
@@ -50,8 +52,6 @@ def _free_port() -> int:
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[Waiting]:
     one = Waiting(tmp_path)
-    import time
-
     time.sleep(0.3)
     yield one
     one.end()
@@ -81,11 +81,99 @@ def test_it_is_good_once(waiting: Waiting, tmp_path: Path) -> None:
 def test_who_does_not_know_the_secret_is_refused_and_guessing_ends_it(waiting: Waiting, tmp_path: Path) -> None:
     guess = Invitation("nvr-a", "127.0.0.1", waiting.port, waiting.identity.fingerprint, "00" * 16)
     for _ in range(pairing._GUESSES):
-        with pytest.raises(PeerRefused):
+        with pytest.raises(PeerRefused, match="not the invitation"):
             accept(guess, joining(tmp_path), "nvr-b", "*:7444")
-    with pytest.raises(PeerRefused, match="used up"):
+    with pytest.raises(InvitationInvalid, match="somebody tried who does not know it"):
+        waiting.paired.result(10)
+    with pytest.raises((PeerRefused, PeerUnreachable)):
         accept(waiting.invited, joining(tmp_path), "nvr-b", "*:7444")
     assert waiting.trust.peers() == {}
+
+
+def test_what_is_no_guess_does_not_use_it_up(waiting: Waiting, tmp_path: Path) -> None:
+    for _ in range(2 * pairing._GUESSES):
+        assert asked(waiting, b"{}")[0] == 409
+    accept(waiting.invited, joining(tmp_path), "nvr-b", "*:7444")
+    assert waiting.paired.result(10).server == "nvr-b"
+
+
+def test_of_many_who_accept_at_once_one_is_believed(waiting: Waiting, tmp_path: Path) -> None:
+    names = [f"nvr-{number}" for number in range(6)]
+    for name in names:
+        joining(tmp_path, name).prepare()
+    joined: list[str] = []
+
+    def join(name: str) -> None:
+        with contextlib.suppress(PeerRefused, PeerUnreachable):
+            accept(waiting.invited, joining(tmp_path, name), name, "*:7444")
+            joined.append(name)
+
+    threads = [threading.Thread(target=join, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert joined == list(waiting.trust.peers()) == [waiting.paired.result(10).server]
+
+
+def asked(waiting: Waiting, body: bytes, length: int | None = None) -> tuple[int, bytes]:
+    """Return status and beginning of what is answered to a question to join; 0 if the connection is cut."""
+    with contextlib.closing(encrypted(waiting)) as sock:
+        sock.settimeout(10)
+        head = f"POST /v1/join HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body) if length is None else length}\r\n\r\n"
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            sock.sendall(head.encode() + body)
+            said = sock.recv(4096)
+            return int(said.split()[1]) if said else 0, said
+    return 0, b""
+
+
+def encrypted(waiting: Waiting) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", waiting.port), 10))
+
+
+def test_a_question_that_is_too_long_is_refused_and_not_held(waiting: Waiting, tmp_path: Path) -> None:
+    assert asked(waiting, b" " * (pairing._ASKED_LIMIT + 1))[0] == 413
+    assert asked(waiting, b" " * 2 * pairing._ASKED_LIMIT, length=10**12)[0] in (0, 413)
+    accept(waiting.invited, joining(tmp_path), "nvr-b", "*:7444")
+
+
+HALVES = [b"", b"GET /v1/identity HT", b"POST /v1/join HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"]
+
+
+@pytest.mark.parametrize("said", HALVES)
+def test_who_connects_and_says_half_is_cut(
+    waiting: Waiting, said: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairing, "_LASTS", 0.3)
+    with contextlib.closing(encrypted(waiting)) as sock:
+        sock.settimeout(20)
+        sock.sendall(said)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            assert sock.recv(1) == b""
+    monkeypatch.setattr(pairing, "_LASTS", 30.0)
+    accept(waiting.invited, joining(tmp_path), "nvr-b", "*:7444")
+
+
+def test_one_address_takes_few_places_and_gives_them_back(waiting: Waiting, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as held:
+        let_in = 0
+        for _ in range(100):
+            with contextlib.suppress(OSError):  # what is cut while it shakes hands
+                held.enter_context(contextlib.closing(encrypted(waiting)))
+                let_in += 1
+        assert 0 < let_in < 60
+        with pytest.raises(PeerUnreachable):
+            accept(waiting.invited, joining(tmp_path), "nvr-b", "*:7444")
+    for attempt in range(50):
+        try:
+            accept(waiting.invited, joining(tmp_path), "nvr-b", "*:7444")
+            break
+        except PeerUnreachable:
+            assert attempt < 49
+            time.sleep(0.1)
 
 
 def test_somebody_else_at_that_address_learns_no_secret(waiting: Waiting, tmp_path: Path) -> None:

@@ -106,6 +106,14 @@ def test_a_storage_and_its_state_folder_are_opened_as_one(tmp_path: Path) -> Non
     assert found.guarded == (f"{tmp_path}/rs.toml",)
 
 
+def test_where_the_primarys_recorder_id_is_kept_is_written_too(tmp_path: Path) -> None:
+    (tmp_path / "a/recordings").mkdir(parents=True)
+    table = '[identity]\nprimary = "nvr-b"\nprimary_config = "b.xml"\n'
+    text = make.config_text("a", head='ledger = "db/ledger.db"\n') + table
+    config = tmp_path / "recorder-sync.toml"
+    assert f"{tmp_path}/identity" in places(parse(text.encode(), config), str(config)).own
+
+
 def test_a_state_folder_elsewhere_opens_what_both_have_in_common(tmp_path: Path) -> None:
     assert str(tmp_path) in configured(tmp_path, f'state = "{tmp_path}/b/state"').writable
 

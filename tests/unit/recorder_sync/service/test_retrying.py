@@ -22,7 +22,7 @@ def test_what_was_refused_waits_longer_each_time_and_at_most_an_hour() -> None:
     retrying, now, waits = Retrying(), 0, []
     for _ in range(10):
         retrying.note([ONE], [refuse(ONE, Refusal.SOURCE_UNREADABLE)], now)
-        again = retrying.next([ONE])
+        again = retrying.next([ONE], now)
         assert again is not None
         assert retrying.ready([ONE, TWO], again - 1) == [TWO]
         assert retrying.ready([ONE, TWO], again) == [ONE, TWO]
@@ -38,4 +38,12 @@ def test_what_came_is_forgotten() -> None:
     retrying.note([ONE], [refuse(ONE, Refusal.SOURCE_UNREADABLE)], 0)
     retrying.note([ONE], [], MINUTE)
     assert retrying.ready([ONE], MINUTE) == [ONE]
-    assert retrying.next([ONE]) is None
+    assert retrying.next([ONE], MINUTE) is None
+
+
+def test_what_may_be_tried_already_is_nothing_to_come_back_for() -> None:
+    retrying = Retrying()
+    retrying.note([ONE, TWO], [refuse(ONE, Refusal.SOURCE_UNREADABLE)], 0)
+    again = retrying.next([ONE, TWO], 0)
+    assert again is not None
+    assert retrying.next([ONE, TWO], again) is None

@@ -1,0 +1,134 @@
+"""The examination of a host: gathers the facts of everything that is configured and has them judged.
+
+Rule: goes on whatever it meets. One storage that is away or one peer that is silent is a finding, and what comes after
+it is looked at all the same.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from backfill.link.client import LinkClient
+from backfill.oddities import sentences
+from backfill.sampling import sample
+from backfill.site import takes_tree
+from backfill.storage import Storage
+from recorder_sync.alarms.channels import open_channel
+from recorder_sync.app import App
+from recorder_sync.doctor import facts, judge
+from recorder_sync.doctor.findings import About, Finding
+from recorder_sync.linking import clients, trust_of
+from schema.errors import OperatorError, PeerIncompatible, StagingUnusable, StorageAway
+from schema.settings import Settings
+from schema.spans import SECOND
+from schema.values import State
+from schema.wire import PROTOCOL
+
+
+def examine(
+    app: App, *, now: Callable[[], int], service_problem: str, environment: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield every finding of this host, in the order in which things depend on one another.
+
+    Args:
+        now: returns microseconds UTC.
+        service_problem: why the service here does not answer, empty if it does.
+    """
+    settings = app.settings
+    yield judge.clock(facts.clock_synchronised())
+    yield judge.files(facts.open_files())
+    address = settings.ledger
+    yield judge.ledger(app.ledger.address, None if "://" in address else facts.place(address))
+    watches = facts.watches()
+    for storage in app.site.storages:
+        found = storage_facts(app, storage, now())
+        yield from judge.storage(found, reserve=settings.fill.reserve, rescan=settings.scan.rescan, watches=watches)
+    for problem in app.site.problems:
+        yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
+    yield judge.service(service_problem)
+    if settings.peers:
+        yield from _link(settings, now)
+    yield from judge.alarms(_channels(settings, environment))
+
+
+def storage_facts(app: App, storage: Storage, now: int) -> judge.StorageFacts:
+    """Return what is to be known of a storage here; `now` in microseconds UTC."""
+    root = facts.place(storage.root)
+    layout = storage.layout.traits.title
+    try:
+        storage.check_present()
+    except OperatorError as error:
+        return judge.StorageFacts(title=storage.title, layout=layout, root=root, missing=error)
+    state = missing = None
+    try:
+        state = facts.place(storage.state_folder())
+    except (StagingUnusable, StorageAway) as error:
+        missing = error
+    found = sample(storage.root)
+    scanned = app.ledger.storage_note(storage.id)[2]
+    with app.ledger.reading() as connection:
+        known = app.ledger.segments.count(connection, storage.id).get(State.SEALED, (0, 0))[0]
+        folders = len(app.ledger.folders.known(connection, storage.id))
+    tree = takes_tree(storage)
+    return judge.StorageFacts(
+        title=storage.title,
+        layout=layout,
+        root=root,
+        sampled=len(found.files),
+        read=sum(storage.layout.read(path) is not None for path in found.files),
+        known=known,
+        denied=tuple(found.denied),
+        scanned_age=now - scanned if scanned else None,
+        odd=tuple(sentences(storage.title, app.odd(storage))),
+        into_tree=tree,
+        side=None if tree or missing is not None else facts.place(storage.side_folder()),
+        state=state,
+        state_missing=missing,
+        folders=folders,
+    )
+
+
+def _link(settings: Settings, now: Callable[[], int]) -> Iterator[Finding]:
+    trust = trust_of(settings)
+    if settings.link.encryption == "none":
+        yield About("link", "encryption").warning(
+            "it is off: anybody in the network can read recordings and can pretend to be the peer",
+            'set link.encryption = "tls" on both hosts, unless the network is closed',
+        )
+    else:
+        try:
+            yield judge.certificate(round(trust.lasts_until().timestamp() * SECOND) - now())
+        except OperatorError as error:
+            yield About("link", "certificate").error(error)
+            return
+    reached = clients(settings, trust)
+    try:
+        for client in reached:
+            yield from _peer(client, settings, now)
+    finally:
+        for client in reached:
+            client.close()
+
+
+def _peer(client: LinkClient, settings: Settings, now: Callable[[], int]) -> Iterator[Finding]:
+    try:
+        hello = client.hello()
+        if PROTOCOL not in hello.protocols:
+            raise PeerIncompatible(client.server, f"release {hello.release} has versions {hello.protocols}")
+        asked = now()
+        told = client.pulse().now
+        trip = max(0, now() - asked)
+    except OperatorError as error:
+        yield About("peer", client.server).error(error)
+        return
+    yield from judge.peer(client.server, ours=asked + trip // 2, theirs=told, trip=trip, limit=settings.service.offset)
+
+
+def _channels(settings: Settings, environment: Mapping[str, str]) -> dict[str, OperatorError | None]:
+    """Return for each channel what its settings lack here; a program that is not there counts too."""
+    found: dict[str, OperatorError | None] = {}
+    for channel in settings.alarms:
+        try:
+            open_channel(channel, environment)
+            found[channel.name] = None
+        except OperatorError as error:
+            found[channel.name] = error
+    return found
