@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.link import client as client_module
@@ -334,7 +334,11 @@ def test_connections_that_say_nothing_whole_are_cut(pair: Pair, monkeypatch: pyt
 MESSAGES = [kind for kind in vars(wire).values() if isinstance(kind, type) and issubclass(kind, wire.Message)]
 
 
-@settings(max_examples=300)
+UNTIMED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes says how busy this machine is, and nothing of what is tested."""
+
+
+@UNTIMED
 @given(st.sampled_from(MESSAGES), st.binary(max_size=400))
 def test_no_bytes_break_what_parses_them(kind: type[wire.Message], content: bytes) -> None:
     with contextlib.suppress(PeerInvalid):
@@ -348,7 +352,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@UNTIMED
 @given(st.sampled_from(MESSAGES), st.data())
 def test_no_message_of_the_wrong_shape_is_believed(kind: type[wire.Message], data: st.DataObject) -> None:
     """The right keys with any values: either it is a message and survives being written and read, or it is refused."""
