@@ -114,7 +114,7 @@ def test_a_fill_from_a_peer_that_vanished_stops_soon_and_never_holds_up_the_loop
             )
             await asyncio.sleep(1.0)
             pair.client._address = hole
-            pair.client.drop()
+            pair.client.drop(lane=True)
             for connection in list(pair.client._open):
                 if connection.sock is not None:
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # what was under way is cut off first

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.link import client as client_module
@@ -178,7 +178,9 @@ class Fake:
 
     def _talk(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError), sock:
-            sock.recv(65536)
+            asked = b""
+            while not asked.endswith(b"\r\n\r\n"):
+                asked += sock.recv(65536)
             self._answer(sock)
 
     def client(self, timeout: float = 0.5) -> LinkClient:
@@ -348,7 +350,8 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+# On a busy machine hypothesis may take longer to make up such data than it likes.
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(MESSAGES), st.data())
 def test_no_message_of_the_wrong_shape_is_believed(kind: type[wire.Message], data: st.DataObject) -> None:
     """The right keys with any values: either it is a message and survives being written and read, or it is refused."""
@@ -437,6 +440,13 @@ def test_control_characters_are_in_no_message(odd: str) -> None:
     assert wire.plain(odd).isprintable()
 
 
+def taken(pair: Pair) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the places that `b` has given away."""
+    door = pair.serving._server._door
+    assert door is not None
+    return door.places.taken()
+
+
 def test_who_connects_and_says_nothing_takes_few_places_and_not_for_long(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,7 +460,7 @@ def test_who_connects_and_says_nothing_takes_few_places_and_not_for_long(
         time.sleep(1.5)
         assert len(os.listdir("/proc/self/fd")) - before - 100 <= 2
         assert pair.client.hello().server == "b"
-        assert pair.serving._server._door._open == {"127.0.0.1": 1}  # type: ignore[union-attr]
+        assert taken(pair) == ({"127.0.0.1": 1}, {})
 
 
 def test_what_is_no_handshake_is_cut_and_counted_no_more(pair: Pair) -> None:
@@ -460,8 +470,7 @@ def test_what_is_no_handshake_is_cut_and_counted_no_more(pair: Pair) -> None:
             with contextlib.suppress(ConnectionError):
                 raw.recv(100)
     assert pair.client.hello().server == "b"
-    door = pair.serving._server._door
-    assert door is not None and (dict(door._open), dict(door._pending)) == ({"127.0.0.1": 1}, {})
+    assert taken(pair) == ({"127.0.0.1": 1}, {})
 
 
 def test_a_question_that_does_not_come_is_not_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
