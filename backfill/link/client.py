@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlencode
+from weakref import WeakSet
 
 from backfill.link.connection import Answer, Connection, shut
 from schema.errors import (
@@ -74,7 +75,7 @@ class LinkClient:
         self._context = context
         self._timeout = timeout
         self._local = threading.local()
-        self._open: set[Connection] = set()
+        self._open: WeakSet[Connection] = WeakSet()  # those of threads that have ended are no more
         self._lock = threading.Lock()
         self._closed = threading.Event()
 

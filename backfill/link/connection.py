@@ -85,6 +85,10 @@ class Connection(http.client.HTTPConnection):
         self._lane = lane
         self._closed = closed
 
+    def __del__(self) -> None:
+        # Its thread has ended, as a fill's threads do, and nobody else knows it.
+        self.close()
+
     def answer(self) -> Answer:
         """Return the beginning of the answer. Raises OSError, HTTPException."""
         found = self.getresponse()

@@ -114,6 +114,20 @@ def test_recordings_come_one_after_the_other_through_one_connection(pair: Pair) 
     assert until(lambda: threads() == [])
 
 
+def test_a_thread_that_ends_takes_its_connections_with_it(pair: Pair) -> None:
+    """A service fills again and again, each time in new threads; what they leave open would be all it may have."""
+
+    def ask() -> None:
+        pair.client.hello()
+        assert pair.client.data(asked(pair)).read()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(PATIENCE)
+    assert free(pair)
+    assert list(pair.client._open) == []
+
+
 def test_who_asks_nothing_for_long_is_cut_and_comes_back_unnoticed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "_SILENT", 0.2)
     assert pair.client.data(asked(pair)).read()
