@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.link import client as client_module
@@ -350,8 +350,7 @@ JSON = st.recursive(
 )
 
 
-# On a busy machine hypothesis may take longer to make up such data than it likes.
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.sampled_from(MESSAGES), st.data())
 def test_no_message_of_the_wrong_shape_is_believed(kind: type[wire.Message], data: st.DataObject) -> None:
     """The right keys with any values: either it is a message and survives being written and read, or it is refused."""
