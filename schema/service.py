@@ -33,7 +33,7 @@ class Link(Strict, frozen=True):
     bandwidth: Rate | None = None
     """Upper limit for what is sent to all peers together; default none."""
     timeout: Duration = Duration(10 * SECOND)
-    """How long a peer may say nothing before a request is given up."""
+    """How long a peer may say nothing, or take nothing of what is sent to it, before it is given up."""
 
 
 class Service(Strict, frozen=True):
