@@ -149,8 +149,11 @@ class _Copy:
         self.sent = 0
 
     def single(self, manifest: Manifest) -> tuple[FileManifest, ...]:
-        """Bring a segment that is one file; one of a single chunk needs no journal, it starts again."""
-        resumable = manifest.size > self._rules.chunk
+        """Bring a segment that is one file.
+
+        One of a single chunk is whole, or starts again: it needs no journal if its owner told the digest to prove it.
+        """
+        resumable = manifest.size > self._rules.chunk or manifest.files[0].digest is None
         return (self._file(manifest.files[0], self._partial.path, 0, resumable=resumable),)
 
     def folder(self, manifest: Manifest) -> tuple[FileManifest, ...]:
@@ -190,6 +193,8 @@ class _Copy:
             if resumable:
                 with contextlib.closing(Journal(self._partial.journal(index), file, self._rules.chunk)) as journal:
                     digest, sent = self._fetch(file, fd, title, journal)
+            elif whole := self._whole(file, fd):
+                digest, sent = whole, 0
             else:
                 os.ftruncate(fd, 0)
                 digest, sent = self._fetch(file, fd, title, None)
@@ -201,6 +206,20 @@ class _Copy:
         finally:
             os.close(fd)
         return manifest_of(file.name, digest)
+
+    def _whole(self, file: ManifestFile, fd: int) -> FileDigest | None:
+        """Return the digest of what is here if it is all of `file`, as its owner's digest proves; else None.
+
+        A run that was killed before it landed what it had brought leaves such copies, many at once when they are small.
+        """
+        if file.digest is None or not file.size or os.fstat(fd).st_size != file.size:
+            return None
+        try:
+            read_back(fd, file.digest, self._task.source.path, self._gate)
+        except CopyDamaged:
+            return None
+        self._telling(resumed=True)(file.size)
+        return FileDigest(file.size, file.digest.digest, self._rules.chunk, ())
 
     def _fetch(self, file: ManifestFile, fd: int, title: str, journal: Journal | None) -> tuple[FileDigest, int]:
         with self._peer.open(self._task.source, file) as reader:

@@ -19,18 +19,19 @@ def trust_of(settings: Settings) -> Trust:
     return Trust(settings.link.folder, settings.servers[0].name)
 
 
-def clients(settings: Settings, trust: Trust) -> list[LinkClient]:
-    """Return a client for each peer."""
-    return [_client(settings, trust, peer.name, peer.address) for peer in settings.peers]
+def clients(settings: Settings, trust: Trust, within: int | None = None) -> list[LinkClient]:
+    """Return a client for each peer, which may say nothing for `within` microseconds; default as configured."""
+    timeout = settings.link.timeout if within is None else within
+    return [_client(settings, trust, peer.name, peer.address, timeout) for peer in settings.peers]
 
 
-def _client(settings: Settings, trust: Trust, server: str, address: str) -> LinkClient:
+def _client(settings: Settings, trust: Trust, server: str, address: str, timeout: int) -> LinkClient:
     encrypted = settings.link.encryption == "tls"
     return LinkClient(
         server,
         split_address(address),
         context=(lambda: trust.client_context(server)) if encrypted else (lambda: None),
-        timeout=settings.link.timeout / SECOND,
+        timeout=timeout / SECOND,
     )
 
 

@@ -45,6 +45,19 @@ class IdentityRules(Strict, frozen=True):
     """How long the recorder's service may take to stop, and to start."""
     refresh: Duration = Duration(MINUTE)
     """How often the service reads the primary's id and keeps it."""
+    failover: Literal["none", "identity"] = "none"
+    """`identity`: the service takes the primary's id over by itself while that is down, and gives it back."""
+    look: Duration = Duration(SECOND // 2)
+    """How often the service looks whether the primary lives, with failover."""
+    down: Duration = Duration(5 * SECOND)
+    """How long the primary must be down, at every look, before its id is taken over."""
+    settle: Duration = Duration(30 * SECOND)
+    """After an id was given back, or could not be taken, nothing is taken over for this long."""
+    start: bool = False
+    """On the primary, whose recorder must not start with the machine: the service starts it once nobody else answers
+    with its id."""
+    alone: Duration = Duration(5 * MINUTE)
+    """How long that start waits for a peer that does not answer."""
 
 
 _NAME = re.compile(NAME)
@@ -58,7 +71,16 @@ def identity_problem(rules: IdentityRules, own: Collection[str], peers: Collecti
         return 'identity.supervisor and manager = "supervisord" go together'
     if rules.supervisor is not None and not rules.supervisor.startswith(("unix:/", "http://")):
         return f"identity.supervisor {rules.supervisor!r} is no address such as 'unix:/run/supervisor.sock'"
-    for key, least in (("probe", SECOND // 10), ("wait", SECOND), ("refresh", SECOND)):
+    least_lengths = (
+        ("probe", SECOND // 10),
+        ("look", SECOND // 10),
+        ("wait", SECOND),
+        ("refresh", SECOND),
+        ("down", SECOND),
+        ("settle", SECOND),
+        ("alone", SECOND),
+    )
+    for key, least in least_lengths:
         if getattr(rules, key) < least:
             return f"identity.{key} must be at least {'100ms' if least < SECOND else '1s'}"
     try:
@@ -68,7 +90,19 @@ def identity_problem(rules: IdentityRules, own: Collection[str], peers: Collecti
         return f"identity: {error}"
     if rules.silence == "down" and not rules.witness:
         return 'identity.silence = "down" needs identity.witness: without it a broken cable here looks the same'
-    return _primary_problem(rules, own, peers)
+    return _primary_problem(rules, own, peers) or _failover_problem(rules)
+
+
+def _failover_problem(rules: IdentityRules) -> str | None:
+    if rules.failover == "identity":
+        missing = next((key for key in ("primary", "config", "ports") if not getattr(rules, key)), None)
+        if missing is not None:
+            return f'identity.failover = "identity" needs identity.{missing}'
+    if rules.start and rules.primary is not None:
+        return "identity.start is for the primary itself, and identity.primary says that this host is a standby"
+    if rules.start and rules.config is None:
+        return "identity.start needs identity.config"
+    return None
 
 
 def _primary_problem(rules: IdentityRules, own: Collection[str], peers: Collection[str]) -> str | None:

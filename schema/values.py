@@ -330,6 +330,8 @@ class AlarmKind(StrEnum):
     DAMAGE = "damage"
     DISK_LOW = "disk-low"
     CLOCK_OFFSET = "clock-offset"
+    IDENTITY_TAKEN = "identity-taken"
+    IDENTITY_RETURNED = "identity-returned"
     TEST = "test"
     """An operator tries the channels; nothing happened."""
 

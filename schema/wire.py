@@ -249,7 +249,11 @@ class IdentityMessage(Message, frozen=True):
     """As its file has it; empty if it cannot be told, or is not its own at the moment."""
     digest: Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{32})?\Z")] = ""
     """Of that file."""
+    holds: Annotated[str, msgspec.Meta(max_length=38, pattern=r"\A[0-9A-Fa-f{}-]*\Z")] = ""
+    """The id that the recorder has in place of its own; empty if it has its own, or that is not known."""
     service: ServiceState = "unknown"
+    waits: bool = False
+    """The recorder is started as soon as nobody else answers with its id."""
     problem: Text = ""
     """Why something is not told."""
 

@@ -58,6 +58,32 @@ def server_back(*, server: str, observer: str, since: int, at: int) -> Alarm:
     )
 
 
+def identity_taken(*, server: str, by: str, at: int, reason: str) -> Alarm:
+    """The recorder of `by` answers with the id of `server` from `at` on."""
+    return Alarm(
+        key=key_of(AlarmKind.IDENTITY_TAKEN, server, by, at),
+        kind=AlarmKind.IDENTITY_TAKEN,
+        server=server,
+        at=at,
+        text=f"The recorder of {by} answers as {server} since {clock(at)}: {reason}. It is given its own id back as"
+        f" soon as the recorder of {server} shows a sign of life.",
+        facts={"by": by, "reason": reason},
+    )
+
+
+def identity_returned(*, server: str, by: str, since: int, at: int, reason: str) -> Alarm:
+    """The recorder of `by` has its own id again, after it answered as `server` since `since`."""
+    return Alarm(
+        key=key_of(AlarmKind.IDENTITY_RETURNED, server, by, since),
+        kind=AlarmKind.IDENTITY_RETURNED,
+        server=server,
+        at=at,
+        text=f"The recorder of {by} has its own id again at {clock(at)}, after it answered as {server} for"
+        f" {human_duration(at - since)}: {reason}. What either has missed is looked for now.",
+        facts={"by": by, "reason": reason, **_lasted(since, at)},
+    )
+
+
 def recorder_silent(*, server: str, since: int, at: int) -> Alarm:
     """No camera of `server` has a recording from after `since`."""
     return Alarm(

@@ -19,6 +19,7 @@ BAD = frozenset(
         AlarmKind.DAMAGE,
         AlarmKind.DISK_LOW,
         AlarmKind.CLOCK_OFFSET,
+        AlarmKind.IDENTITY_TAKEN,
     }
 )
 """Something is wrong now; the other kinds say that something is well again."""

@@ -172,7 +172,8 @@ def configuration(names: list[str], found: list[Detected]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show(config: Path, documents: list[DetectedDocument]) -> None:
+def show(config: Path, documents: list[DetectedDocument], *, pairing: bool = False) -> None:
+    """Print what was recognised and, unless this is the beginning of `pairing`, what to do next."""
     console = results()
     table = Grid(
         [
@@ -193,6 +194,9 @@ def show(config: Path, documents: list[DetectedDocument]) -> None:
             what = f"{one.others:,} media files have" if one.others > 1 else "1 media file has"
             said = f"note: {one.server}: {what} other names and will not be read, such as {one.other}"
             console.print(Text(said, style="yellow"), soft_wrap=True)
+    if pairing:
+        console.print(f"Wrote {config}.\n", soft_wrap=True)
+        return
     if len(documents) < 2:
         text = "one server alone has no peer to fill from; name a folder for each, or pair two hosts with --address"
         console.print(Text(f"note: {text}", style="yellow"))

@@ -52,7 +52,7 @@ def begin(
     documents = init.write(
         config, folders, names=None if name is None else [name], more=link_table(address), force=force, zone=zone
     )
-    init.show(config, documents)
+    init.show(config, documents, pairing=True)
     return invite(config, address)
 
 

@@ -115,7 +115,7 @@ def _doing(document: StatusDocument) -> list[Text]:
         if document.paused:
             told.append(f"filling is paused {document.paused}")
         return [Text(sentence, style="yellow") for sentence in told if sentence]
-    said = []
+    said = [Text(live.role)] if live.role else []
     if live.fill is not None:
         said.append(Text(filling(live.fill), style="cyan"))
     if live.waiting and not live.paused:

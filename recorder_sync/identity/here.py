@@ -4,6 +4,7 @@ Rule: the one place that chooses drivers and reaches peers for this. Whoever swi
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from backfill.link.client import LinkClient
@@ -35,13 +36,15 @@ class Here:
     rules: IdentityRules
     now: Callable[[], int]
     client: LinkClient | None
+    ledger: Ledger | None = None
+    """Where the service here notes whom it hears; None: it is opened to be asked."""
 
     @classmethod
-    def of(cls, settings: Settings, now: Callable[[], int]) -> "Here":
+    def of(cls, settings: Settings, now: Callable[[], int], ledger: Ledger | None = None) -> "Here":
         """Return it for a configuration. A peer is reached when it is first asked."""
         rules = settings.identity
-        found = (one for one in clients(settings, trust_of(settings)) if one.server == rules.primary)
-        return cls(settings, rules, now, next(found, None))
+        found = (one for one in clients(settings, trust_of(settings), rules.probe) if one.server == rules.primary)
+        return cls(settings, rules, now, next(found, None), ledger)
 
     @property
     def primary(self) -> str:
@@ -121,8 +124,9 @@ class Here:
         """Return how the service here last heard of the primary; None if that cannot be told."""
         if self.client is None:
             return None
+        opened = Ledger.open(self.settings.ledger) if self.ledger is None else nullcontext(self.ledger)
         try:
-            with Ledger.open(self.settings.ledger) as ledger, ledger.reading() as connection:
+            with opened as ledger, ledger.reading() as connection:
                 known = ledger.contacts.all(connection)
         except OperatorError:
             return None

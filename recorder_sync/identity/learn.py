@@ -70,19 +70,28 @@ def check_not_own(found: Known, own: str) -> Known:
 
 
 def tell(
-    rules: IdentityRules, lookup: Callable[[IdentityRules], tuple[ServiceState, str]] = told_state
+    rules: IdentityRules,
+    lookup: Callable[[IdentityRules], tuple[ServiceState, str]] = told_state,
+    waits: bool = False,
 ) -> IdentityMessage:
-    """Return what a peer is told of the recorder here. Whatever keeps it from being told is said instead."""
+    """Return what a peer is told of the recorder here. Whatever keeps it from being told is said instead.
+
+    `waits`: its recorder is started as soon as nobody else answers with its id.
+    """
     if rules.config is None:
         return IdentityMessage(problem="identity.config is not set on that host")
     service, problem = lookup(rules)
     try:
         found = situation(rules.config, Place(rules.folder))
     except OperatorError as error:
-        return IdentityMessage(service=service, problem=plain(str(error)))
+        return IdentityMessage(service=service, waits=waits, problem=plain(str(error)))
     if found.entry is not None:
         said = f"its recorder has the id of {found.entry.server} for now"
-        return IdentityMessage(service=service, problem=plain(said))
+        return IdentityMessage(holds=found.document.id, service=service, waits=waits, problem=plain(said))
     return IdentityMessage(
-        id=found.document.id, digest=digest(found.document.raw), service=service, problem=plain(problem)
+        id=found.document.id,
+        digest=digest(found.document.raw),
+        service=service,
+        waits=waits,
+        problem=plain(problem),
     )

@@ -110,6 +110,9 @@ def link(server: str, beside: Beside, contact: Contact | None, now: Callable[[],
 
 
 def _service(server: str, told: IdentityMessage, sure: bool) -> Signal:
+    if told.waits:
+        said = f"recorder-sync on {server} starts the recorder as soon as its id is free"
+        return Signal(Source.SERVICE, Reading.ALIVE, said)
     if told.service == "running":
         return Signal(Source.SERVICE, Reading.ALIVE, f"the recorder's service runs on {server}")
     if told.service == "stopped" and sure:

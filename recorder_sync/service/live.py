@@ -66,6 +66,8 @@ class Now:
     paused: str = ""
     waiting: str = ""
     """Why nothing is filled although something could be."""
+    role: str = ""
+    """Why the recorder here answers with the id that it has, or is not started yet; empty without failover."""
     filled_bytes: int = 0
     filled_seconds: float = 0.0
     """Since the service started, as the next."""

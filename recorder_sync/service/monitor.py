@@ -92,6 +92,7 @@ class Monitor:
             started=iso(self._started),
             paused=now.paused,
             waiting=now.waiting,
+            role=now.role,
             problem=self._healthy(),
             silent=[
                 f"{one.camera} on {server}"

@@ -29,8 +29,11 @@ from recorder_sync.app import App, now
 from recorder_sync.host.notify import Notifier, watchdog_interval
 from recorder_sync.host.priority import lower_process
 from recorder_sync.host.probing import Guard
+from recorder_sync.identity.here import Here
 from recorder_sync.identity.learn import tell
 from recorder_sync.linking import clients, links, trust_of
+from recorder_sync.roles.primary import Primary
+from recorder_sync.roles.standby import Standby
 from recorder_sync.service.clocks import Clocks
 from recorder_sync.service.events import Events
 from recorder_sync.service.filler import Filler
@@ -69,6 +72,7 @@ class Service:
         self._trust = trust_of(settings)
         self._clients = clients(settings, self._trust)
         self._app = App(settings, ledger, build_site(settings, ledger), links(settings, self._clients, self._storage))
+        self._primary = Primary(settings.identity, self._clients, self._role)
         self._rebuilding = threading.Lock()
         self._presence = Presence(ledger, self._app.site.local, self._live, self._gate, now)
         self._ready = asyncio.Event()
@@ -114,6 +118,8 @@ class Service:
                 dispatcher.run(),
                 clocks.run(),
                 Identities(self._settings, now).run(),
+                Standby(Here.of(self._settings, now, self._ledger), events, self._role).run(),
+                self._primary.run(),
                 self._presence.run(lambda: changed(True)),
                 self._tick(notifier),
                 self._guarded(),
@@ -165,6 +171,9 @@ class Service:
             if not self._stop.is_set():
                 raise AssertionError(f"{task.get_coro()} came to an end")
 
+    def _role(self, said: str) -> None:
+        self._live.change(role=said)
+
     def _current(self) -> App:
         return self._app
 
@@ -206,7 +215,8 @@ class Service:
             now=now,
             observed=self._observed,
         )
-        link = LinkThread(answers, self._trust, self._settings.link, lambda: tell(self._settings.identity))
+        rules = self._settings.identity
+        link = LinkThread(answers, self._trust, self._settings.link, lambda: tell(rules, waits=self._primary.waits))
         await asyncio.to_thread(link.start)
         self.link_port = link.port
         try:

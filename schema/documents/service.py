@@ -35,7 +35,10 @@ class LiveFillDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running service is doing. `waiting` says why nothing is filled although something could be."""
+    """What a running service is doing. `waiting` says why nothing is filled although something could be.
+
+    `role` says why the recorder here answers with the id that it has, where failover by identity is on.
+    """
 
     server: str
     process: int
@@ -46,6 +49,7 @@ class LiveDocument(msgspec.Struct, frozen=True, kw_only=True):
     silent: list[str]
     fill: LiveFillDocument | None
     peers: list[LivePeerDocument]
+    role: str = ""
 
 
 class ServiceDocument(msgspec.Struct, frozen=True, kw_only=True):

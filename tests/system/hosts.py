@@ -6,7 +6,9 @@ the alarms their channel was given, and the documents that their commands print.
 
 import contextlib
 import json
+import logging
 import os
+import random
 import re
 import signal
 import subprocess
@@ -24,6 +26,8 @@ import recorder_sync.cli.run  # noqa: F401  services are forked from here
 from schema.documents import GapsDocument, StatusDocument
 from tests.fault.children import command, forked
 from tests.system.lan import VirtualHost, VirtualLAN, eventually
+
+log = logging.getLogger(__name__)
 
 SETTLE = 3
 """Seconds of the newest recordings that are left alone in these tests."""
@@ -49,6 +53,8 @@ class Station:
         self.root.mkdir(parents=True)
         self.service: ForkProcess | None = None
         self.recorder: subprocess.Popen[Any] | None = None
+        self.clock: Callable[[], float] | None = None
+        """What the service takes for the time, if not the machine's own."""
         self._record: list[str] = []
 
     def command(self, *arguments: str) -> list[str]:
@@ -77,6 +83,9 @@ class Station:
         os.dup2(log, 2)
         os.environ.update(_ENVIRONMENT)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+        if self.clock is not None:
+            clock = time.time = self.clock
+            time.time_ns = lambda: round(clock() * 1e9)
         command(self.folder, "run")
 
     def ready(self) -> None:
@@ -156,9 +165,9 @@ class Station:
         lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == kind]
 
-    def alarms(self, kind: str = "", since: int = 0) -> list[dict[str, Any]]:
+    def alarms(self, kind: str = "", since: int = 0, channel: str = "alarms") -> list[dict[str, Any]]:
         """Return the alarms that the operator's program was given, in order."""
-        path = self.folder / "alarms.jsonl"
+        path = self.folder / f"{channel}.jsonl"
         told = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [one for one in told[since:] if not kind or one["kind"] == kind]
 
@@ -219,11 +228,12 @@ class Stage:
         eventually(port.exists, 20, "the cameras film")
         self.url = f"http://127.0.0.1:{port.read_text().strip()}"
 
-    def pair(self, gaps: str = "") -> None:
-        """Make the hosts a pair as the guide says it, then set what lets a test be short."""
+    def pair(self, gaps: str = f'settle = "{SETTLE}s"', fill: str = 'chunk = "64 KiB"') -> None:
+        """Make the hosts a pair as the guide says it, then set what lets a test be short; more in these tables."""
         a, b = self.both
+        init, join = (line.replace("192.0.2.5", a.host.address).split()[1:] for line in guided("init", "join"))
         inviting = a.host.start(
-            *a.command("init", str(a.root), "--address", a.host.address, "--name", a.name),
+            *a.command(*(str(a.root) if word == "/srv/recordings" else word for word in init)),
             cwd=a.folder,
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
@@ -231,14 +241,15 @@ class Stage:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        typed = _typed(inviting)
-        joined = b.cli(*typed.replace("FOLDER", str(b.root)).split()[1:], "--name", b.name)
+        invitation = _typed(inviting).split()[2]
+        words = {"INVITATION": invitation, "/srv/recordings": str(b.root)}
+        joined = b.cli(*(words.get(word, word) for word in join))
         assert joined.returncode == 0, joined.stderr
         said, _ = inviting.communicate(timeout=20)
         assert inviting.returncode == 0, said
         assert f"Paired with {b.name} at {b.host.address}:7443" in said
         for station in self.both:
-            tune(station, gaps)
+            tune(station, gaps, fill)
 
     def run(self) -> None:
         """Start both services and wait until they know each other."""
@@ -262,6 +273,19 @@ def up(station: Station) -> bool:
     return [one["state"] for one in station.live().get("peers", [])] == ["up"]
 
 
+def guided(*commands: str) -> list[str]:
+    """Return the line of the guide to two hosts on which each of these commands is typed."""
+    guide = (Path(__file__).parents[2] / "docs/guide/two-hosts.md").read_text(encoding="utf-8")
+    return [re.findall(rf"^recorder-sync {command} .*$", guide, re.M)[0] for command in commands]
+
+
+def dice(seed: int) -> random.Random:
+    """Return what a test leaves to chance, the same in every run; RECORDER_SYNC_SEED tries another."""
+    seed = int(os.environ.get("RECORDER_SYNC_SEED", seed))
+    log.warning("RECORDER_SYNC_SEED=%d", seed)
+    return random.Random(seed)
+
+
 def away(station: Station) -> bool:
     """Tell whether a host's service calls its peer away."""
     return [one["state"] for one in station.live().get("peers", [])] == ["away"]
@@ -273,18 +297,19 @@ def _typed(inviting: "subprocess.Popen[str]") -> str:
     said = ""
     while line := inviting.stdout.readline():
         said += line
+        assert "has no peer" not in said, "it is about to get one"
         if found := re.search(r"recorder-sync join \S+ FOLDER", line):
             return found[0]
     raise AssertionError(f"it printed no command: {said}")
 
 
-def tune(station: Station, gaps: str) -> None:
-    """Let a host settle, miss its peer and tell alarms within seconds."""
+def tune(station: Station, gaps: str, fill: str) -> None:
+    """Let a host miss its peer and tell alarms within seconds; `gaps` and `fill` are more lines of these tables."""
     text = station.config.read_text()
     told = f"cat >> {station.folder}/alarms.jsonl"
     for table, more in (
-        ("gaps", f'settle = "{SETTLE}s"\n{gaps}'),
-        ("fill", 'chunk = "64 KiB"'),
+        ("gaps", gaps),
+        ("fill", fill),
         ("link", 'timeout = "2s"'),
     ):
         assert f"[{table}]\n" in text

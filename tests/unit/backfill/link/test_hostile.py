@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.link import client as client_module
@@ -335,7 +335,11 @@ def test_connections_that_say_nothing_whole_are_cut(pair: Pair, monkeypatch: pyt
 MESSAGES = [kind for kind in vars(wire).values() if isinstance(kind, type) and issubclass(kind, wire.Message)]
 
 
-@settings(max_examples=300)
+UNTIMED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long an example takes says how busy this machine is, and nothing of what is tested."""
+
+
+@UNTIMED
 @given(st.sampled_from(MESSAGES), st.binary(max_size=400))
 def test_no_bytes_break_what_parses_them(kind: type[wire.Message], content: bytes) -> None:
     with contextlib.suppress(PeerInvalid):
@@ -373,6 +377,9 @@ def examples() -> list[wire.Message]:
         wire.SegmentsPage(segments=[segment], more=False),
         file,
         wire.ManifestMessage(folder=False, mtime_ns=1, files=[file]),
+        wire.IdentityMessage(
+            id="0b8f6a52-6c1e-4d0e-9a57-2d6b1c4e7f31", digest="0" * 32, service="running", problem="x"
+        ),
         wire.Problem(error="X", detail="y"),
         wire.Join(secret="s", server="b", address="b:1", identity="x", protocols=[1]),
         wire.Joined(server="b", port=1, encrypted=True),

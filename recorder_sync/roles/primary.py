@@ -1,0 +1,110 @@
+"""The primary in `recorder-sync run`: starts its recorder once nobody else answers with its id.
+
+Rule: once for each start of the service. A recorder that runs already is left alone, and one that an operator stops
+later stays stopped. While it waits the peers are told so, which makes whoever holds the id give it back.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from backfill.link.client import LinkClient
+from recorder_sync.identity.clone import situation
+from recorder_sync.identity.drivers import Driver, State, driver
+from recorder_sync.identity.guid import same
+from recorder_sync.identity.place import Place
+from recorder_sync.roles.decide import Act, Holds, Peer, Phase, primary
+from schema.errors import OperatorError
+from schema.identity import IdentityRules
+from schema.spans import SECOND
+
+_log = structlog.get_logger()
+
+
+class Primary:
+    """The recorder here, which others may have stood in for.
+
+    Args:
+        clients: of every peer.
+        tell: gets the sentence of the present decision, and nothing once there is none.
+    """
+
+    def __init__(
+        self,
+        rules: IdentityRules,
+        clients: Sequence[LinkClient],
+        tell: Callable[[str], None],
+        *,
+        driver: Callable[[], Driver] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rules = rules
+        self._clients = clients
+        self._tell = tell
+        self._driver = driver or (lambda: _driver(rules))
+        self._clock = clock
+        self._began: float | None = None
+        self._phase: Phase | None = None
+        self.waits = False
+        """Whether the recorder is to be started as soon as its id is free."""
+
+    async def run(self) -> None:
+        """See to the recorder's start, then wait until cancelled."""
+        if self._rules.start:
+            while not await asyncio.shield(asyncio.to_thread(self.look)):
+                await asyncio.sleep(self._rules.look / SECOND)
+        await asyncio.Event().wait()
+
+    def look(self) -> bool:
+        """Look once; returns whether the recorder runs. Whatever goes wrong is said, and tried again."""
+        try:
+            done = self._look()
+        except OperatorError as error:
+            self._tell(f"the recorder here is not started: {error}")
+            if self._phase is not Phase.DOUBT:
+                self._phase = Phase.DOUBT
+                _log.error("identity.not_started", said=str(error))
+            return False
+        if done:
+            self.waits = False
+            self._tell("")
+        return done
+
+    def _look(self) -> bool:
+        recorder = self._driver()
+        if recorder.state() is State.RUNNING:
+            return True
+        assert self._rules.config is not None
+        own = situation(self._rules.config, Place(self._rules.folder)).own
+        self._began = self._clock() if self._began is None else self._began
+        self.waits = True
+        peers = [_asked(client, own) for client in self._clients]
+        waited = self._clock() - self._began
+        decision = primary(peers, waited=waited, alone=self._rules.alone / SECOND)
+        self._tell(decision.said)
+        if decision.phase is not self._phase:
+            self._phase = decision.phase
+            _log.info("identity.primary", said=decision.said)
+        if decision.act is not Act.START:
+            return False
+        recorder.start()
+        return True
+
+
+def _asked(client: LinkClient, own: str) -> Peer:
+    """Ask one peer whether its recorder has our id."""
+    try:
+        told = client.identity()
+    except OperatorError as error:
+        return Peer(client.server, Holds.SILENT, str(error))
+    if told.holds and same(told.holds, own):
+        return Peer(client.server, Holds.TAKEN)
+    if told.id or told.holds:
+        return Peer(client.server, Holds.FREE)
+    return Peer(client.server, Holds.SILENT, told.problem or "it gives no reason")
+
+
+def _driver(rules: IdentityRules) -> Driver:
+    return driver(rules)
