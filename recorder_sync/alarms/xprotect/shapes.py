@@ -25,7 +25,17 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _URGENT, _USUAL = 1, 3
 _LONGEST_LINE = 1024
 """Bytes of a generic event: nobody says how long one may be, and what matters comes first."""
-_OVER = frozenset({AlarmKind.SERVER_BACK, AlarmKind.RECORDER_BACK, AlarmKind.CAMERA_BACK, AlarmKind.STORAGE_BACK})
+_OVER = frozenset(
+    {
+        AlarmKind.SERVER_BACK,
+        AlarmKind.RECORDER_BACK,
+        AlarmKind.CAMERA_BACK,
+        AlarmKind.STORAGE_BACK,
+        AlarmKind.IDENTITY_RETURNED,
+        AlarmKind.FILLED,
+    }
+)
+"""These tell of something that has ended."""
 
 
 def event_id(alarm: Alarm) -> str:
@@ -105,7 +115,7 @@ def period(alarm: Alarm) -> tuple[str | None, str | None]:
     """Return from when to when it went on, as far as the alarm says: ISO times."""
     begun = alarm.facts.get("since", alarm.facts.get("started"))
     if isinstance(begun, str):
-        return begun, iso(alarm.at) if alarm.kind in _OVER or alarm.kind is AlarmKind.FILLED else None
+        return begun, iso(alarm.at) if alarm.kind in _OVER else None
     spans = alarm.facts.get("spans")
     if not isinstance(spans, list) or not spans:
         return None, None

@@ -235,6 +235,13 @@ def test_behind_the_outbox_it_is_sent_until_xprotect_knows_it_with_the_same_id_a
     asyncio.run(scenario())
 
 
+def test_a_change_of_roles_that_is_over_has_an_end() -> None:
+    over = kinds.identity_returned(server="a", by="b", since=T0, at=T0 + 60 * SECOND, reason="a is back")
+    root = etree.fromstring(analytics_event(over, "m", None))
+    assert root.findtext(f"{events.NAMESPACE}StartTime") == "2026-11-22T12:00:00.000Z"
+    assert root.findtext(f"{events.NAMESPACE}EndTime") == "2026-11-22T12:01:00.000Z"
+
+
 # Generic events
 
 
