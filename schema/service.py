@@ -5,7 +5,7 @@ Rule: as everywhere in the configuration, every key has its unit and its default
 
 import re
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from schema.spans import HOUR, MINUTE, SECOND
 from schema.units import Duration, Rate, Size, Strict
@@ -33,7 +33,7 @@ class Link(Strict, frozen=True):
     bandwidth: Rate | None = None
     """Upper limit for what is sent to all peers together; default none."""
     timeout: Duration = Duration(10 * SECOND)
-    """How long a peer may say nothing before a request is given up."""
+    """How long a peer may say nothing, or take nothing of what is sent to it, before it is given up."""
 
 
 class Service(Strict, frozen=True):
@@ -69,32 +69,70 @@ class AlarmChannel(Strict, frozen=True):
 
     name: str
     """What this channel is called; each alarm is delivered once to each."""
-    kind: Literal["webhook", "smtp", "syslog", "command"]
-    """How: a JSON document by POST, a mail, a line to a log server, or a program that gets it on standard input."""
+    kind: Literal[
+        "webhook",
+        "smtp",
+        "syslog",
+        "command",
+        "xprotect-analytics",
+        "xprotect-generic",
+        "xprotect-alarm",
+        "xprotect-event",
+    ]
+    """How: a JSON document by POST, a mail, a line to a log server, a program that gets it on standard input; to
+    Milestone XProtect an analytics event, a generic event, an alarm, or a user-defined event that is triggered."""
     url: str | None = None
     """webhook: where to POST (`${NAME}` is taken from the environment); syslog: `udp://host:514`, `tcp://host:514` or
-    `unix:/dev/log`."""
+    `unix:/dev/log`; xprotect-generic: `tcp://host:1235`, or `tcp://` and `udp://host:1234`; xprotect-alarm and
+    xprotect-event: the API gateway, such as `https://management.example`."""
     headers: dict[str, str] = {}
     """webhook: headers to add, such as `Authorization`; `${NAME}` is taken from the environment."""
     server: str | None = None
-    """smtp: host and port of the mail server."""
+    """smtp: host and port of the mail server; xprotect-analytics: those of the event server, such as
+    `management.example:9090`."""
     sender: str | None = None
     """smtp: the address it comes from."""
     to: list[str] = []
     """smtp: the addresses it goes to."""
     user: str | None = None
-    """smtp: who logs in, if the server wants that."""
+    """smtp: who logs in, if the server wants that; xprotect-alarm and xprotect-event: a basic user of XProtect."""
     password: str | None = None
-    """smtp: the password; `${NAME}` is taken from the environment."""
+    """The password of `user`; `${NAME}` is taken from the environment."""
     starttls: bool = True
     """smtp: whether the connection must be encrypted; on port 465 it is from the first byte."""
     command: list[str] = []
     """command: the program and its arguments."""
+    event: str = "recorder-sync"
+    """xprotect-analytics: the analytics event of kinds that `events` does not name; xprotect-generic: the words that
+    begin the string."""
+    events: dict[str, str] = {}
+    """xprotect-analytics, xprotect-generic, xprotect-event: what a kind of alarm is called in XProtect, such as
+    `{ server-failed = "Pair degraded" }`. xprotect-event triggers these and no others; `test` may be among them."""
+    cameras: dict[str, str] = {}
+    """xprotect-analytics, xprotect-alarm: the id of a camera in XProtect by its name here; for analytics also its
+    address, as `192.0.2.9` or `192.0.2.9,2`."""
+    source: str | None = None
+    """xprotect-analytics, xprotect-alarm: the camera that stands for alarms about none, and about one that `cameras`
+    does not name; xprotect-alarm needs it."""
+    data_source: Literal["international", "compatible"] = "international"
+    """xprotect-generic: the kind of XProtect's data source: its separator, its letters and its echo."""
+    ca: str | None = None
+    """xprotect-alarm, xprotect-event: a PEM file with the authorities to trust instead of the system's."""
     only: list[str] = []
-    """Kinds of alarms to send; default all."""
+    """Kinds of alarms to send; default all, for xprotect-event those in `events`."""
     timeout: Duration = Duration(10 * SECOND)
     """How long one try may take, at most 5 minutes."""
 
+
+def wants(channel: AlarmChannel, kind: AlarmKind) -> bool:
+    """Return whether an alarm of this kind is to be sent over a channel."""
+    if channel.kind == "xprotect-event" and kind.value not in channel.events:
+        return False
+    return not channel.only or kind.value in channel.only
+
+
+GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+"""How XProtect writes an id."""
 
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.*-]+):(\d{1,5})")
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]|24):([0-5]\d)")
@@ -153,16 +191,16 @@ def alarm_problem(channels: list[AlarmChannel]) -> str | None:
 
 
 def _channel_problem(channel: AlarmChannel) -> str | None:
-    unknown = sorted(set(channel.only) - set(ALARM_KINDS))
+    unknown = sorted({*channel.only, *channel.events} - {*ALARM_KINDS, *(("test",) if channel.events else ())})
     if unknown:
         return f"there is no kind {unknown[0]!r}; known: {', '.join(ALARM_KINDS)}"
     if not SECOND // 10 <= channel.timeout <= LONGEST_TRY:
         return "timeout must be from 100ms to 5min"
     try:
         url = urlsplit(channel.url or "")
-        if channel.kind == "syslog" and url.scheme in ("udp", "tcp"):
+        if channel.kind in ("syslog", "xprotect-generic") and url.scheme in ("udp", "tcp"):
             split_address(url.netloc)
-        if channel.kind == "smtp" and channel.server:
+        if channel.kind in ("smtp", "xprotect-analytics") and channel.server:
             split_address(channel.server)
     except ValueError as error:
         return str(error)
@@ -175,4 +213,27 @@ def _channel_problem(channel: AlarmChannel) -> str | None:
         return "smtp needs server, sender and to"
     if channel.kind == "command" and not channel.command:
         return 'command needs command = ["/path/to/program"]'
+    return _xprotect_problem(channel, url) if channel.kind.startswith("xprotect-") else None
+
+
+def _xprotect_problem(channel: AlarmChannel, url: SplitResult) -> str | None:
+    if not all(name.strip() and name.isprintable() for name in (channel.event, *channel.events.values())):
+        return "what is called nothing, or has a line end in its name, cannot be in XProtect"
+    if channel.kind == "xprotect-analytics":
+        return None if channel.server else 'xprotect-analytics needs server = "management.example:9090"'
+    if channel.kind == "xprotect-generic":
+        if url.scheme not in ("tcp", "udp"):
+            return 'xprotect-generic needs url = "tcp://management.example:1235"'
+        if url.scheme == "udp" and channel.data_source != "compatible":
+            return 'over UDP only data_source = "compatible" listens'
+        return None
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
+        return f'{channel.kind} needs url = "https://management.example", and nothing secret in it'
+    if not (channel.user and channel.password):
+        return f"{channel.kind} needs user and password"
+    if channel.kind == "xprotect-event":
+        return None if set(channel.events) - {"test"} else 'xprotect-event needs events = { server-failed = "..." }'
+    for one in (channel.source or "", *channel.cameras.values()):
+        if not GUID.fullmatch(one):
+            return f"xprotect-alarm needs camera ids in source and cameras; {one!r} is none"
     return None

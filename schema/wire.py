@@ -16,8 +16,11 @@ from schema.moments import from_datetime
 from schema.settings import StorageSettings, TemplateRules
 from schema.units import NAME
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of these messages. Two services work together if they share one."""
+
+LANE = b"recorder-sync lane\n"
+"""What a connection for recordings says before its handshake. Neither TLS nor HTTP begins like this."""
 
 MESSAGE_LIMIT = 8 * 2**20
 """Bytes of the longest message that is read."""

@@ -6,20 +6,18 @@ the segment. `http.client` in threads costs half of what an asyncio client does 
 """
 
 import http.client
-import io
 import random
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlencode
+from weakref import WeakSet
 
-from backfill.link.reach import reached
+from backfill.link.connection import Answer, Connection, shut
 from backfill.link.taking import Taking, Windows, questions
-from backfill.link.timely import Late, Timely
-from backfill.link.trust import host_name
+from backfill.link.timely import Late
 from schema.errors import (
     Interrupted,
     OperatorError,
@@ -61,90 +59,6 @@ _M = TypeVar("_M", bound=Message)
 Asked = Mapping[str, object]
 
 
-class Answer(http.client.HTTPResponse):
-    """An answer that can be read as it comes, so that a peer that drips does not keep us in one call for ever."""
-
-    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None):
-        super().__init__(sock, debuglevel, method, url)
-        self.fp: io.BufferedReader = io.BufferedReader(Timely(self.fp.detach()))
-        self._direct: Callable[[memoryview], int] = _reading(sock)
-        self._buffered = True
-        """Whether bytes may wait in `fp`, which read ahead while it looked for the end of the headers."""
-
-    def receive(self, view: memoryview) -> int:
-        """Read what is there, at least a byte; returns how many, 0 at the end.
-
-        Past what `fp` has read ahead straight from the socket: an encrypted one gives 16 KiB at most, so that every
-        layer in between counts.
-        """
-        if self.length is not None:
-            view = view[: self.length]
-        if not view or self.fp is None:
-            return 0
-        if self._buffered:
-            got = self.fp.readinto1(view)
-            self._buffered = got == len(view)
-        else:
-            got = self._direct(view)
-        if self.length is not None:
-            self.length -= got
-        if not got or self.length == 0:
-            self.close()
-        return got
-
-
-def _reading(sock: socket.socket) -> Callable[[memoryview], int]:
-    """Return what reads from a socket into memory with the fewest calls."""
-    if isinstance(sock, ssl.SSLSocket):
-        return lambda view: sock.read(len(view), view)  # type: ignore[return-value]  # a number, with a buffer
-    return sock.recv_into
-
-
-class _Connection(http.client.HTTPConnection):
-    """A connection whose other end must hold the pinned identity."""
-
-    response_class = Answer
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        context: ssl.SSLContext | None,
-        server: str,
-        timeout: float,
-        closed: threading.Event,
-    ) -> None:
-        super().__init__(host, port, timeout=timeout, blocksize=256 * 1024)
-        self._context = context
-        self._server = server
-        self._closed = closed
-
-    def answer(self) -> Answer:
-        """Return the beginning of the answer. Raises OSError, HTTPException."""
-        found = self.getresponse()
-        assert isinstance(found, Answer)
-        return found
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether the other end had to prove who it is."""
-        return self._context is not None
-
-    def connect(self) -> None:
-        self.sock = reached((self.host, self.port), self.timeout or 0.0, self._closed)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._context is not None:
-            try:
-                # What shakes hands can be cut by `close`, which must find it: a plain socket is empty once wrapped.
-                self.sock = encrypted = self._context.wrap_socket(
-                    self.sock, server_hostname=host_name(self._server), do_handshake_on_connect=False
-                )
-                encrypted.do_handshake()
-            except BaseException:
-                self.sock.close()
-                raise
-
-
 class LinkClient:
     """One peer's service, asked from any thread.
 
@@ -162,7 +76,7 @@ class LinkClient:
         self._context = context
         self._timeout = timeout
         self._local = threading.local()
-        self._open: set[_Connection] = set()
+        self._open: WeakSet[Connection] = WeakSet()  # those of threads that have ended are no more
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -173,7 +87,7 @@ class LinkClient:
             self._closed.set()
             for connection in self._open:
                 if connection.sock is not None:
-                    _shut(connection.sock)
+                    shut(connection.sock)
             self._open.clear()
 
     def hello(self) -> Hello:
@@ -230,20 +144,27 @@ class LinkClient:
 
     def data(self, asked: Asked) -> Answer:
         """Begin to receive a file. Raises the source's errors and those of a link; tried once."""
-        with self.named():
-            response = self._request("data", asked)
+        with self.named(lane=True):
+            response = self._request("data", asked, lane=True)
             if response.status != 200:
                 self._refusal(response)
             return response
 
-    def drop(self) -> None:
-        """Give up this thread's connection: what is left on it belongs to a request that was broken off."""
-        connection: _Connection | None = getattr(self._local, "connection", None)
+    def drop(self, *, lane: bool) -> None:
+        """Give up a connection of this thread: what is left on it belongs to a request that was broken off."""
+        connection = self._kept.pop(lane, None)
         if connection is not None:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
-            self._local.connection = None
+
+    @property
+    def _kept(self) -> dict[bool, Connection]:
+        """This thread's connections: the one for recordings under True, the one for questions under False."""
+        kept: dict[bool, Connection] | None = getattr(self._local, "kept", None)
+        if kept is None:
+            kept = self._local.kept = {}
+        return kept
 
     def pause(self, attempt: int) -> None:
         """Wait before the next attempt. Raises Interrupted once closed."""
@@ -254,14 +175,14 @@ class LinkClient:
     def _ask(self, kind: type[_M], what: str, asked: Asked, *, tries: int = TRIES, body: bytes | None = None) -> _M:
         for attempt in range(tries):
             try:
-                with self.named():
+                with self.named(lane=False):
                     response = self._request(what, asked, body)
                     answer = response.read(MESSAGE_LIMIT + 1)
                     if response.length and len(answer) <= MESSAGE_LIMIT:
                         raise http.client.IncompleteRead(answer, response.length)
                     if response.status == 200:
                         if not response.isclosed():
-                            self.drop()  # longer than anything true: what is left of it is not read
+                            self.drop(lane=False)  # longer than anything true: what is left of it is not read
                         return read(kind, answer, self.server)
                     self._refusal(response, answer)
             except PeerUnreachable:
@@ -272,19 +193,21 @@ class LinkClient:
                 self.pause(attempt)
         raise PeerUnreachable(self.server, "it was not asked")
 
-    def _request(self, what: str, asked: Asked, body: bytes | None = None) -> Answer:
+    def _request(self, what: str, asked: Asked, body: bytes | None = None, *, lane: bool = False) -> Answer:
         """Send a request and return the beginning of the answer. A connection that had gone stale is made anew once."""
         target = f"/v1/{what}" + (f"?{urlencode(asked)}" if asked else "")
         method = "GET" if body is None else "POST"
-        connection: _Connection | None = getattr(self._local, "connection", None)
+        connection = self._kept.get(lane)
         if connection is not None and connection.sock is not None:
             try:
                 connection.request(method, target, body=body)
                 return connection.answer()
             except (OSError, http.client.HTTPException):
-                self.drop()
-        connection = _Connection(*self._address, self._context(), self.server, self._timeout, self._closed)
-        self._local.connection = connection
+                self.drop(lane=lane)
+        connection = Connection(
+            *self._address, self._context(), self.server, lane=lane, timeout=self._timeout, closed=self._closed
+        )
+        self._kept[lane] = connection
         with self._lock:
             if self._closed.is_set():
                 raise Interrupted
@@ -302,6 +225,8 @@ class LinkClient:
     def _refusal(self, response: Answer, body: bytes | None = None) -> None:
         """Raise what an answer other than success means."""
         body = response.read(MESSAGE_LIMIT) if body is None else body
+        if response.status == 503:
+            raise PeerUnreachable(self.server, read(Problem, body, self.server).detail)
         if response.status != 409:
             raise PeerInvalid(self.server, f"it answered with status {response.status}")
         problem = read(Problem, body, self.server)
@@ -317,37 +242,29 @@ class LinkClient:
         raise PeerInvalid(self.server, f"{problem.error}: {problem.detail}")
 
     @contextmanager
-    def named(self) -> Iterator[None]:
+    def named(self, *, lane: bool) -> Iterator[None]:
         """Give what goes wrong on the way its name, and never use such a connection again."""
         try:
             yield
         except OperatorError:
             raise
         except ssl.SSLCertVerificationError as error:
-            self.drop()
+            self.drop(lane=lane)
             raise PeerUntrusted(self.server, error.verify_message or error.reason) from None
         except ssl.SSLError as error:
-            self.drop()
+            self.drop(lane=lane)
             if "ALERT" in str(error.reason):
                 raise PeerRefused(self.server, str(error.reason).lower().replace("_", " ")) from None
             raise PeerUnreachable(self.server, f"the encrypted connection failed: {error.reason or error}") from None
         except http.client.HTTPException as error:
-            self.drop()
+            self.drop(lane=lane)
             raise PeerUnreachable(self.server, f"its answer broke off ({type(error).__name__})") from None
         except Late as error:
-            self.drop()
+            self.drop(lane=lane)
             raise PeerUnreachable(self.server, str(error)) from None
         except TimeoutError:
-            self.drop()
+            self.drop(lane=lane)
             raise PeerUnreachable(self.server, f"it said nothing for {self._timeout:g} s") from None
         except OSError as error:
-            self.drop()
+            self.drop(lane=lane)
             raise PeerUnreachable(self.server, error.strerror or str(error)) from None
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        # Not `sock.shutdown`: an encrypted socket's also takes away what the thread that waits on it reads through.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        sock.close()

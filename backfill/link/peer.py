@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from backfill.link.client import TRIES, Answer, Asked, LinkClient
+from backfill.link.client import TRIES, Asked, LinkClient
+from backfill.link.connection import Answer
 from backfill.link.taking import Room
 from backfill.storage import Storage
 from schema.digests import DIGEST_BYTES, hasher
@@ -30,6 +31,8 @@ from schema.wire import FileMessage, SegmentMessage
 _SLOWEST = 8 * 1024
 """Bytes a second below which a peer is taken for one that only keeps us waiting."""
 _SLOW_FOR = 30.0
+_LOOKS = 1.0
+"""Seconds after which it is looked at whether it drips, if what is waited for has not come."""
 _MODES_KEPT = 65_536
 
 
@@ -152,7 +155,7 @@ class _LinkReader:
         """Leave the connection as it can be used again, or drop it."""
         response, self._response = self._response, None
         if response is not None and not response.isclosed():
-            self._client.drop()
+            self._client.drop(lane=True)
 
     def _readinto(self, view: memoryview, offset: int) -> int:
         if self._response is None or offset != self._at:
@@ -190,9 +193,9 @@ class _LinkReader:
         assert self._response is not None
         done, began = 0, time.monotonic()
         try:
-            with self._client.named():
+            with self._client.named(lane=True):
                 while done < len(view):
-                    got = self._response.receive(view[done:])
+                    got = self._response.receive(view[done:], _LOOKS)
                     if not got:
                         raise PeerUnreachable(self._client.server, "its answer broke off")
                     done += got

@@ -11,6 +11,7 @@ import os
 import re
 import ssl
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from backfill.storage import write_durably
-from schema.errors import PeerUntrusted, TrustUnusable
+from schema.errors import PeerRefused, PeerUntrusted, TrustUnusable
 from schema.settings import name_problem
 
 _IDENTITY_KEY = "identity.key"
@@ -172,6 +173,7 @@ class Trust:
         """Return what peers are answered with: they must show that they are one. Raises TrustUnusable."""
         context = _context(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = ssl.CERT_REQUIRED
+        context.num_tickets = 0  # nobody resumes: each connection proves anew who it is
         self.load_into(context, *self.peers().values())
         return context
 
@@ -258,6 +260,14 @@ def issuer_of(shown: object) -> str:
                 if key == "commonName":
                     return str(value)
     return ""
+
+
+def paired_with(issuer: str, known: Mapping[str, str]) -> str:
+    """Return which of the `known` servers it is whose identity is called `issuer`. Raises PeerRefused."""
+    peer = known.get(issuer)
+    if peer is None:
+        raise PeerRefused("this server", "the certificate shown belongs to no server it is paired with")
+    return peer
 
 
 def _context(kind: int) -> ssl.SSLContext:

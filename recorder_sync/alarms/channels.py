@@ -1,7 +1,7 @@
 """The ways to tell an operator: what a channel promises, and which kinds there are.
 
 Rule: a channel sends one alarm and remembers nothing; whether and when to try again is the dispatcher's business. A
-further kind (XProtect's events) is one module, one line in `KINDS` and its word in `AlarmChannel.kind`.
+further kind is one module, one line in `KINDS` and its word in `AlarmChannel.kind`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -39,8 +39,12 @@ class Channel(Protocol):
     def timeout(self) -> float:
         """Seconds that one try may take."""
 
-    async def send(self, alarm: Alarm) -> None:
-        """Send one alarm. Raises ChannelFailed."""
+    @property
+    def ordered(self) -> bool:
+        """Whether an alarm must not overtake an earlier one: what hears it holds a state, and the last one counts."""
+
+    async def send(self, alarm: Alarm) -> str:
+        """Send one alarm; returns what the receiver answered, in words for operators. Raises ChannelFailed."""
 
 
 Opener = Callable[[AlarmChannel, Secrets], Channel]
@@ -71,7 +75,40 @@ def _command(settings: AlarmChannel, _: Secrets) -> Channel:
     return Command(settings)
 
 
-KINDS: dict[str, Opener] = {"command": _command, "smtp": _mail, "syslog": _syslog, "webhook": _webhook}
+def _analytics(settings: AlarmChannel, _: Secrets) -> Channel:
+    from recorder_sync.alarms.xprotect.analytics import AnalyticsEvents
+
+    return AnalyticsEvents(settings)
+
+
+def _generic(settings: AlarmChannel, _: Secrets) -> Channel:
+    from recorder_sync.alarms.xprotect.generic import GenericEvents
+
+    return GenericEvents(settings)
+
+
+def _alarm(settings: AlarmChannel, secrets: Secrets) -> Channel:
+    from recorder_sync.alarms.xprotect.rest import GatewayAlarms
+
+    return GatewayAlarms(settings, secrets)
+
+
+def _event(settings: AlarmChannel, secrets: Secrets) -> Channel:
+    from recorder_sync.alarms.xprotect.rest import UserDefinedEvents
+
+    return UserDefinedEvents(settings, secrets)
+
+
+KINDS: dict[str, Opener] = {
+    "command": _command,
+    "smtp": _mail,
+    "syslog": _syslog,
+    "webhook": _webhook,
+    "xprotect-alarm": _alarm,
+    "xprotect-analytics": _analytics,
+    "xprotect-event": _event,
+    "xprotect-generic": _generic,
+}
 
 
 def open_channel(settings: AlarmChannel, environment: Mapping[str, str]) -> Channel:

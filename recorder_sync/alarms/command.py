@@ -27,12 +27,14 @@ _REST = 0.2
 class Command:
     """Runs the operator's program once for each alarm; status 0 means delivered."""
 
+    ordered = False
+
     def __init__(self, settings: AlarmChannel) -> None:
         self.name = settings.name
         self.timeout = seconds(settings)
         self._command = list(settings.command)
 
-    async def send(self, alarm: Alarm) -> None:
+    async def send(self, alarm: Alarm) -> str:
         """Run the program. Raises ChannelFailed."""
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | named(alarm)
         own, theirs = os.pipe()
@@ -66,6 +68,7 @@ class Command:
             said = await complaint
             ended = f"it ended with status {status}" if status > 0 else f"it was ended by signal {-status}"
             raise ChannelFailed(f"{ended}{f': {said}' if said else ''}", answered=True)
+        return "it ended with status 0"
 
 
 def named(alarm: Alarm) -> dict[str, str]:

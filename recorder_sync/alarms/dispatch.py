@@ -77,18 +77,25 @@ class Dispatcher:
     async def _round(self, channel: Channel, *, down: bool) -> bool:
         """Try what is due; tells whether the channel is down: then the rest waits with the one that failed."""
         waiting = await self._read(self._outbox.due, self._observer, channel.name, self._now())
+        if waiting and channel.ordered:
+            # What is new is due at once, and what failed before it is not: then both are.
+            await self._write(self._outbox.hurried, self._observer, channel.name)
+            waiting = await self._read(self._outbox.due, self._observer, channel.name, self._now())
         for at, (delivery, alarm) in enumerate(waiting):
             until = self._now() + round(channel.timeout * SECOND) + _LEASE
             if not await self._write(self._outbox.taken, delivery, until):
                 continue  # another process of this observer has it
-            failure = await self._try(channel, alarm)
-            if failure is None:
+            answer = await self._try(channel, alarm)
+            if isinstance(answer, str):
                 await self._write(self._outbox.delivered, delivery)
-                log.info("alarms.delivered", extra=_about(channel, delivery, alarm))
+                log.info("alarms.delivered", extra={**_about(channel, delivery, alarm), "answer": answer})
             else:
-                log.warning("alarms.failed", extra={**_about(channel, delivery, alarm), "reason": failure.reason})
-                again = await self._write(self._outbox.failed, delivery, self._now(), failure.reason)
-                if not failure.answered:
+                log.warning("alarms.failed", extra={**_about(channel, delivery, alarm), "reason": answer.reason})
+                again = await self._write(self._outbox.failed, delivery, self._now(), answer.reason)
+                if channel.ordered:
+                    await self._write(self._outbox.held, self._observer, channel.name, again)
+                    return True
+                if not answer.answered:
                     await self._write(self._outbox.postponed, [rest for rest, _ in waiting[at + 1 :]], again)
                     return True
             if down:
@@ -96,19 +103,18 @@ class Dispatcher:
                 await self._write(self._outbox.hurried, self._observer, channel.name)
         return down
 
-    async def _try(self, channel: Channel, alarm: Alarm) -> ChannelFailed | None:
-        """Send once; returns why it failed."""
+    async def _try(self, channel: Channel, alarm: Alarm) -> str | ChannelFailed:
+        """Send once; returns what was answered, or why it failed."""
         try:
             # The channel keeps its timeout itself; this is for one that does not.
             async with asyncio.timeout(channel.timeout + 1):
-                await channel.send(alarm)
+                return await channel.send(alarm)
         except ChannelFailed as failure:
             return failure
         except TimeoutError:
             return ChannelFailed(f"not done within {channel.timeout:g} s")
         except Exception as error:  # noqa: BLE001  a defect of one channel; what it says may quote a secret
             return ChannelFailed(f"a defect in this channel: {type(error).__name__}")
-        return None
 
     async def _housekeeping(self) -> None:
         while True:

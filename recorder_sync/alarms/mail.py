@@ -33,6 +33,8 @@ _SUBMISSIONS = 465
 class Mail:
     """Sends each alarm as one mail to all addresses."""
 
+    ordered = False
+
     def __init__(self, settings: AlarmChannel, secrets: Secrets) -> None:
         self.name = settings.name
         self.timeout = seconds(settings)
@@ -42,7 +44,7 @@ class Mail:
         secrets.note(self._password)
         self._secrets = secrets
 
-    async def send(self, alarm: Alarm) -> None:
+    async def send(self, alarm: Alarm) -> str:
         """Send a mail. Raises ChannelFailed."""
         try:
             message = compose(alarm, self._settings.sender or "", self._settings.to)
@@ -57,6 +59,7 @@ class Mail:
             talk.cut()
         if ended is not None:
             raise ended
+        return "it accepted the mail"
 
     def deliver(self, message: EmailMessage, talk: "_Talk") -> None:
         """Talk to the server, in a thread. Raises what smtplib raises."""

@@ -33,6 +33,8 @@ _GOODBYE = 1.0
 class Syslog:
     """Sends each alarm as one message of facility `daemon`."""
 
+    ordered = False
+
     def __init__(self, settings: AlarmChannel) -> None:
         self.name = settings.name
         self.timeout = seconds(settings)
@@ -41,7 +43,7 @@ class Syslog:
         self._scheme, self._path = url.scheme, url.path
         self._address = ("", 0) if url.scheme == "unix" else split_address(url.netloc)
 
-    async def send(self, alarm: Alarm) -> None:
+    async def send(self, alarm: Alarm) -> str:
         """Send one message. Raises ChannelFailed."""
         line = message(alarm, socket.gethostname(), os.getpid())
         send = {"udp": self._udp, "tcp": self._tcp, "unix": self._unix}[self._scheme]
@@ -54,6 +56,7 @@ class Syslog:
             raise ChannelFailed(f"not sent within {self.timeout:g} s") from None
         except OSError as error:
             raise ChannelFailed(f"not sent: {error.strerror or error}") from None
+        return "handed over; syslog has no answer"
 
     async def _udp(self, line: bytes) -> None:
         loop = asyncio.get_running_loop()

@@ -23,6 +23,8 @@ _TRY_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 class Webhook:
     """POSTs each alarm; `Idempotency-Key` is the alarm's key, the same however often it is sent."""
 
+    ordered = False
+
     def __init__(self, settings: AlarmChannel, secrets: Secrets) -> None:
         self.name = settings.name
         self.timeout = seconds(settings)
@@ -35,7 +37,7 @@ class Webhook:
             secrets.note(value)
         self._secrets = secrets
 
-    async def send(self, alarm: Alarm) -> None:
+    async def send(self, alarm: Alarm) -> str:
         """POST an alarm. Raises ChannelFailed."""
         headers = {
             **self._headers,
@@ -59,6 +61,7 @@ class Webhook:
             raise ChannelFailed("a value in 'headers' cannot be sent as one") from None
         if not 200 <= status < 300:
             raise ChannelFailed(_said(status), answered=400 <= status < 500 and status not in _TRY_LATER)
+        return _said(status)
 
 
 def _said(status: int) -> str:

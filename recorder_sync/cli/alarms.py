@@ -19,24 +19,56 @@ from schema.documents import AlarmsDocument, DeliveryDocument, RaisedDocument, T
 from schema.errors import EXIT_DONE, AlarmUndelivered, UsageInvalid
 from schema.ledger.alarms import Raised, Sending
 from schema.moments import clock, iso
+from schema.service import AlarmChannel
+from schema.settings import load
 from schema.values import Alarm
 
 
-def run(config: Path, *, limit: int, test: bool, as_json: bool) -> int:
-    """List the latest alarms, or try the channels; returns the exit code. Raises AlarmUndelivered."""
+def run(config: Path, *, limit: int, as_json: bool) -> int:
+    """List the latest alarms; returns the exit code."""
     with opened(config) as app:
-        tried = _test(app) if test else []
-        found = [] if test else _recent(app, limit)
+        found = _recent(app, limit)
         if as_json:
             print_document(
-                AlarmsDocument(generated=iso(now()), alarms=[raised_document(one) for one in found], tried=tried)
+                AlarmsDocument(generated=iso(now()), alarms=[raised_document(one) for one in found], tried=[])
             )
         else:
-            results().print(_tried_table(tried) if test else _table(found) if found else Text("no alarm yet"))
-        silent = [one for one in tried if one.error is not None]
-        if silent:
-            raise AlarmUndelivered(silent[0].channel, silent[0].error)
+            results().print(_table(found) if found else Text("no alarm yet"))
         return EXIT_DONE
+
+
+def run_test(config: Path, *, names: Sequence[str], as_json: bool) -> int:
+    """Send a test alarm over these channels, default all, at once and past the outbox; returns the exit code.
+
+    Raises AlarmUndelivered, SecretMissing, UsageInvalid.
+    """
+    settings = load(config)
+    chosen = _chosen(settings.alarms, names)
+    alarm = kinds.test(server=settings.servers[0].name, at=now())
+    answers = asyncio.run(_send(open_channels(chosen, os.environ), alarm))
+    tried = [
+        TriedDocument(channel=channel.name, kind=channel.kind, seconds=seconds, error=error, answer=answer)
+        for channel, (seconds, error, answer) in zip(chosen, answers, strict=True)
+    ]
+    if as_json:
+        print_document(AlarmsDocument(generated=iso(now()), alarms=[], tried=tried))
+    else:
+        results().print(_tried_table(tried))
+    silent = [one for one in tried if one.error is not None]
+    if silent:
+        raise AlarmUndelivered(silent[0].channel, silent[0].error)
+    return EXIT_DONE
+
+
+def _chosen(channels: Sequence[AlarmChannel], names: Sequence[str]) -> list[AlarmChannel]:
+    """Return the channels with these names, without names all. Raises UsageInvalid."""
+    if not channels:
+        raise UsageInvalid("alarms test", "the configuration has no [[alarms]] table")
+    known = [channel.name for channel in channels]
+    for name in names:
+        if name not in known:
+            raise UsageInvalid("--channel", f"there is no alarm channel {name!r}; known: {', '.join(known)}")
+    return [channel for channel in channels if not names or channel.name in names]
 
 
 def _recent(app: App, limit: int) -> list[Raised]:
@@ -45,31 +77,18 @@ def _recent(app: App, limit: int) -> list[Raised]:
         return app.ledger.outbox.recent(connection, limit, servers)
 
 
-def _test(app: App) -> list[TriedDocument]:
-    """Send a test alarm over every channel, at once and past the outbox."""
-    if not app.settings.alarms:
-        raise UsageInvalid("--test", "the configuration has no [[alarms]] table")
-    channels = open_channels(app.settings.alarms, os.environ)
-    alarm = kinds.test(server=app.settings.servers[0].name, at=now())
-    kind_of = {one.name: one.kind for one in app.settings.alarms}
-    answers = asyncio.run(_send(channels, alarm))
-    return [
-        TriedDocument(channel=channel.name, kind=kind_of[channel.name], seconds=seconds, error=error)
-        for channel, (seconds, error) in zip(channels, answers, strict=True)
-    ]
-
-
-async def _send(channels: Sequence[Channel], alarm: Alarm) -> list[tuple[float, str | None]]:
+async def _send(channels: Sequence[Channel], alarm: Alarm) -> list[tuple[float, str | None, str | None]]:
     return await asyncio.gather(*(_send_one(channel, alarm) for channel in channels))
 
 
-async def _send_one(channel: Channel, alarm: Alarm) -> tuple[float, str | None]:
-    began, error = time.monotonic(), None
+async def _send_one(channel: Channel, alarm: Alarm) -> tuple[float, str | None, str | None]:
+    """Return how long it took, and why it failed or what was answered."""
+    began, error, answer = time.monotonic(), None, None
     try:
-        await channel.send(alarm)
+        answer = await channel.send(alarm)
     except ChannelFailed as failure:
         error = failure.reason
-    return round(time.monotonic() - began, 3), error
+    return round(time.monotonic() - began, 3), error, answer
 
 
 def raised_document(raised: Raised) -> RaisedDocument:
@@ -124,6 +143,6 @@ def _tried_table(tried: Sequence[TriedDocument]) -> Table:
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("answer")
     for one in tried:
-        answer = Text("taken", style="green") if one.error is None else Text(one.error, style="red")
+        answer = Text(f"taken: {one.answer}", style="green") if one.error is None else Text(one.error, style="red")
         table.add_row(one.channel, one.kind, f"{one.seconds:.1f}", answer)
     return table

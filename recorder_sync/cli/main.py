@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from recorder_sync.cli.commands import beginning, hosting, identity, looking, working
+from recorder_sync.cli.commands import beginning, hosting, identity, looking, telling, working
 from recorder_sync.version import __version__
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ app.command("clone-id", short_help="Give a failover recorder the primary's id.")
 app.command(short_help="Let the service fill nothing for a while.")(hosting.pause)
 app.command(short_help="Let the service fill again.")(hosting.resume)
 app.add_typer(hosting.service, name="service", short_help="Have the machine start it: install, uninstall, status.")
-app.command(short_help="Show the last alarms, or try the channels.")(looking.alarms)
+app.add_typer(telling.alarms, name="alarms", short_help="Show the last alarms, or try the channels.")
 app.command(short_help="Examine this host, and say what to do.")(looking.doctor)
 app.command(short_help="List the recorders that can be read.")(looking.layouts)
 

@@ -13,7 +13,7 @@ from backfill.site import takes_tree
 from backfill.storage import Storage
 from recorder_sync.alarms.channels import open_channel
 from recorder_sync.app import App
-from recorder_sync.doctor import facts, judge
+from recorder_sync.doctor import facts, identity, judge
 from recorder_sync.doctor.findings import About, Finding
 from recorder_sync.linking import clients, trust_of
 from schema.errors import OperatorError, PeerIncompatible, StagingUnusable, StorageAway
@@ -39,13 +39,16 @@ def examine(
     yield judge.ledger(app.ledger.address, None if "://" in address else facts.place(address))
     watches = facts.watches()
     for storage in app.site.storages:
-        found = storage_facts(app, storage, now())
-        yield from judge.storage(found, reserve=settings.fill.reserve, rescan=settings.scan.rescan, watches=watches)
+        known = storage_facts(app, storage, now())
+        yield from judge.storage(known, reserve=settings.fill.reserve, rescan=settings.scan.rescan, watches=watches)
     for problem in app.site.problems:
         yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
     yield judge.service(service_problem)
     if settings.peers:
         yield from _link(settings, now)
+    found = identity.facts(settings.identity, now)
+    if found is not None:
+        yield from identity.judge(found)
     yield from judge.alarms(_channels(settings, environment))
 
 

@@ -234,7 +234,7 @@ def alarms(problems: Mapping[str, OperatorError | None]) -> Iterator[Finding]:
     for name, problem in problems.items():
         about = About("alarms", name)
         yield (
-            about.ok("its settings are complete here; 'recorder-sync alarms --test' tries it")
+            about.ok("its settings are complete here; 'recorder-sync alarms test' tries it")
             if (problem is None)
             else about.error(problem)
         )

@@ -28,7 +28,7 @@ from recorder_sync.service.retrying import Retrying
 from recorder_sync.service.slices import Account
 from recorder_sync.service.telling import Brought, Telling, damaged
 from recorder_sync.service.turns import Turns
-from schema.errors import AlreadyRunning, OperatorError, PeerUnreachable
+from schema.errors import AlreadyRunning, OperatorError, PeerRefused, PeerUnreachable
 from schema.settings import Settings
 from schema.spans import SECOND
 from schema.values import FillResult, Plan, Refusal, Task
@@ -40,7 +40,7 @@ _TROUBLED = 60.0
 _NOT_NOTED = 5.0
 _BROKEN_OFF = 5.0
 """Seconds until the next look after a peer did not answer in the middle: one that flaps is never called away, and its
-return is no event."""
+return is no event. One that dies between the handshake and its answer looks like one that refuses us."""
 
 
 class Filler:
@@ -102,7 +102,7 @@ class Filler:
             if not isinstance(error, AlreadyRunning):
                 _log.warning("fill.failed", problem=str(error))
             self._live.change(waiting=str(error), fill=None)
-            self._turns.within(_BROKEN_OFF if isinstance(error, PeerUnreachable) else _TROUBLED)
+            self._turns.within(_BROKEN_OFF if isinstance(error, PeerRefused | PeerUnreachable) else _TROUBLED)
 
     async def _look(self) -> None:
         """Survey, tell what is lost, and fill what can be had now."""

@@ -45,6 +45,9 @@ class Identities:
                 self._problem = str(error)
                 _log.info("identity.not_read", server=server, problem=self._problem)
             return
+        except Exception:  # noqa: BLE001  what a parser makes of somebody's file must not end the service
+            _log.exception("identity.not_read")
+            return
         self._problem = ""
         if changed:
             _log.info("identity.kept", server=server, id=found.id, source=found.source)

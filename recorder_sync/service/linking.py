@@ -30,7 +30,7 @@ class LinkThread:
     def __init__(self, answers: Answers, trust: Trust, settings: Link, identity: Callable[[], IdentityMessage]) -> None:
         self._trust = trust
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # on every system: the others cannot look before they read
         self._thread = threading.Thread(target=self._loop.run_forever, name="link", daemon=True)
         self._context = trust.server_context() if settings.encryption == "tls" else None
         self._known = self._paired()

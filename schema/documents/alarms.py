@@ -39,16 +39,20 @@ class RaisedDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TriedDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a test alarm on one channel. `error` is null if the channel took it."""
+    """What became of a test alarm on one channel. `error` is null if the channel took it.
+
+    `answer` is what the receiver answered then, in words; null if it did not take it.
+    """
 
     channel: str
     kind: str
     seconds: float
     error: str | None
+    answer: str | None
 
 
 class AlarmsDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`recorder-sync alarms --json`: the latest alarms, newest first; with `--test` how each channel answered."""
+    """`recorder-sync alarms --json`: the latest alarms, newest first; of `alarms test` how each channel answered."""
 
     generated: str
     alarms: list[RaisedDocument]

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, delete, func, or_, select, update
 
 from schema.ledger.names import Names, insert_for
-from schema.service import LONGEST_TRY, AlarmChannel
+from schema.service import LONGEST_TRY, AlarmChannel, wants
 from schema.spans import DAY, MINUTE, SECOND
 from schema.tables import alarms, deliveries, servers
 from schema.values import Alarm, AlarmKind
@@ -100,7 +100,7 @@ class Outbox:
         rows = [
             {"alarm_id": new, "channel": channel.name, "state": Sending.PENDING.value, "next_us": 0}
             for channel in channels
-            if not channel.only or alarm.kind.value in channel.only
+            if wants(channel, alarm.kind)
         ]
         if rows:
             connection.execute(deliveries.insert(), rows)
@@ -164,6 +164,13 @@ class Outbox:
 
     def hurried(self, connection: Connection, observer: str, channel: str) -> None:
         """Make everything due that waits for a channel: it works again."""
+        self._all_at(connection, observer, channel, 0)
+
+    def held(self, connection: Connection, observer: str, channel: str, until: int) -> None:
+        """Let everything wait that is to be sent over a channel, so that nothing overtakes what has just failed."""
+        self._all_at(connection, observer, channel, until)
+
+    def _all_at(self, connection: Connection, observer: str, channel: str, next_us: int) -> None:
         ours = select(alarms.c.id).where(alarms.c.observer_id == _id_of(observer))
         connection.execute(
             update(deliveries)
@@ -172,7 +179,7 @@ class Outbox:
                 deliveries.c.channel == channel,
                 deliveries.c.alarm_id.in_(ours),
             )
-            .values(next_us=0)
+            .values(next_us=next_us)
         )
 
     def expire(self, connection: Connection, now: int) -> int:

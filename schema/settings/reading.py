@@ -99,4 +99,7 @@ def _resolve(settings: Settings, base: Path) -> Settings:
     rules = settings.identity
     places = {key: absolute(f"identity.{key}", getattr(rules, key)) for key in ("config", "folder", "primary_config")}
     identity = msgspec.structs.replace(rules, **places)
-    return msgspec.structs.replace(settings, servers=servers, ledger=ledger, link=link, identity=identity)
+    alarms = [msgspec.structs.replace(one, ca=absolute("ca", one.ca)) for one in settings.alarms]
+    return msgspec.structs.replace(
+        settings, servers=servers, ledger=ledger, link=link, identity=identity, alarms=alarms
+    )

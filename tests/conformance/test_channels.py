@@ -4,6 +4,7 @@ Taken once sent, refused with a reason, unreachable with a reason, cut when slow
 """
 
 import asyncio
+import html
 import json
 import re
 import socket
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -24,7 +25,7 @@ from schema.service import AlarmChannel
 from schema.spans import SECOND, Span
 from schema.units import Duration
 from schema.values import Alarm
-from tests import receivers
+from tests import events, receivers
 from tests.make import T0
 
 ALARM = kinds.lost(
@@ -49,7 +50,11 @@ class Case:
         asyncio.run(open_channel(msgspec.structs.replace(self.settings, **changes), {}).send(alarm))
 
 
-@pytest.fixture(params=["webhook", "smtp", "udp", "tcp", "unix", "unix-stream", "command"])
+CAMERA = "0b1f3a52-6e0e-4a4c-9a8a-3c3a0c7d5e10"
+XPROTECT = ["analytics", "international", "compatible", "datagrams", "alarm", "event"]
+
+
+@pytest.fixture(params=["webhook", "smtp", "udp", "tcp", "unix", "unix-stream", "command", *XPROTECT])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     kind = request.param
     with ExitStack() as stack:
@@ -81,15 +86,68 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
                 lambda: (tmp_path / "got").read_text().splitlines(),
                 (tmp_path / "refuse").touch,
             )
+        elif kind == "analytics":
+            server = stack.enter_context(events.analytics())
+            yield Case(
+                AlarmChannel(name="c", kind="xprotect-analytics", server=server.address),
+                lambda: [html.unescape(body.decode()) for body in server.got],
+                server.known.clear,
+            )
+            assert server.wrong == []
+        elif kind in ("international", "compatible", "datagrams"):
+            server = stack.enter_context(getattr(events, kind)())
+            yield Case(
+                AlarmChannel(
+                    name="c",
+                    kind="xprotect-generic",
+                    url=f"{'udp' if kind == 'datagrams' else 'tcp'}://{server.address}",
+                    data_source="international" if kind == "international" else "compatible",
+                ),
+                lambda: [line.decode() for line in server.got],
+                server.known.clear if kind == "international" else None,
+            )
+            assert server.wrong == []
+        elif kind in ("alarm", "event"):
+            gateway = stack.enter_context(events.gateway(events={"Lost": CAMERA}, cameras={CAMERA}))
+            yield Case(
+                AlarmChannel(
+                    name="c",
+                    kind="xprotect-alarm" if kind == "alarm" else "xprotect-event",
+                    url=gateway.url,
+                    user=gateway.user,
+                    password=gateway.password,
+                    source=CAMERA,
+                    events={"lost": "Lost"},
+                ),
+                lambda: [one["message"] for one in gateway.alarms] + gateway.triggered,
+                gateway.cameras.clear if kind == "alarm" else gateway.events.clear,
+            )
+            assert kind == "alarm" or gateway.wrong == []
         else:
             url, got = stack.enter_context(receivers.log_server(kind, tmp_path))
             yield Case(AlarmChannel(name="c", kind="syslog", url=url), lambda: [line.decode() for line in got], None)
+
+
+def xprotect(address: str) -> dict[str, AlarmChannel]:
+    """Return the four channels to whatever listens at an address."""
+    user: dict[str, Any] = {"url": f"http://{address}", "user": "u", "password": "secret"}
+    return {
+        "analytics": AlarmChannel(name="c", kind="xprotect-analytics", server=address),
+        "generic": AlarmChannel(name="c", kind="xprotect-generic", url=f"tcp://{address}"),
+        "alarm": AlarmChannel(name="c", kind="xprotect-alarm", source=CAMERA, **user),
+        "event": AlarmChannel(name="c", kind="xprotect-event", events={"lost": "Lost"}, **user),
+    }
 
 
 def test_every_kind_that_can_be_configured_can_be_opened() -> None:
     assert set(get_args(get_type_hints(AlarmChannel)["kind"])) == set(KINDS)
 
 
+@pytest.mark.parametrize(
+    "case",
+    ["webhook", "smtp", "udp", "tcp", "unix", "unix-stream", "command", *(one for one in XPROTECT if one != "event")],
+    indirect=True,
+)
 def test_what_is_sent_arrives_with_its_key_and_its_own_time(case: Case) -> None:
     case.send()
     receivers.wait_until(case.got)
@@ -101,6 +159,18 @@ def test_what_is_sent_arrives_with_its_key_and_its_own_time(case: Case) -> None:
     assert "\nX-Injected" not in arrived
 
 
+@pytest.mark.parametrize("case", ["event"], indirect=True)
+def test_a_user_defined_event_is_triggered_and_has_no_place_for_a_key_or_a_time(case: Case) -> None:
+    case.send()
+    assert case.got() == ["Lost"]
+
+
+def test_what_the_receiver_answered_is_told(case: Case) -> None:
+    answer = asyncio.run(open_channel(case.settings, {}).send(ALARM))
+    assert answer
+    assert answer.isprintable()
+
+
 def test_sent_twice_it_is_the_same_twice(case: Case) -> None:
     case.send()
     receivers.wait_until(lambda: len(case.got()) == 1)
@@ -110,11 +180,15 @@ def test_sent_twice_it_is_the_same_twice(case: Case) -> None:
     assert one == other
 
 
-@pytest.mark.parametrize("case", ["webhook", "smtp", "command"], indirect=True)
+@pytest.mark.parametrize(
+    "case", ["webhook", "smtp", "command", "analytics", "international", "alarm", "event"], indirect=True
+)
 def test_a_refusal_is_told_and_the_channel_is_known_to_work(case: Case) -> None:
     assert case.refuse is not None
     case.refuse()
-    with pytest.raises(ChannelFailed, match=r"422|no such user|no such pager") as refused:
+    with pytest.raises(
+        ChannelFailed, match=r"422|no such user|no such pager|not known|no generic|no such camera|none called"
+    ) as refused:
         case.send()
     assert refused.value.answered
 
@@ -124,7 +198,7 @@ def test_a_receiver_that_is_not_there_is_named_as_the_reason(case: Case) -> None
         port = sock.getsockname()[1]
     scheme = (case.settings.url or "").partition(":")[0]
     absent = "unix:/nowhere/log" if scheme == "unix" else f"{scheme}://127.0.0.1:{port}"
-    with pytest.raises(ChannelFailed, match=r"refused|No such file|Connect call failed") as failed:
+    with pytest.raises(ChannelFailed, match=r"refused|No such file|[Cc]onnect call failed") as failed:
         case.send(
             server=f"127.0.0.1:{port}",
             command=["/nowhere/pager"],
@@ -133,10 +207,10 @@ def test_a_receiver_that_is_not_there_is_named_as_the_reason(case: Case) -> None
     assert not failed.value.answered
 
 
-@pytest.mark.parametrize("kind", ["webhook", "smtp", "command"])
+@pytest.mark.parametrize("kind", ["webhook", "smtp", "command", "analytics", "generic", "alarm", "event"])
 def test_one_that_takes_too_long_is_cut_and_says_so(tmp_path: Path, kind: str) -> None:
     def drip(accepted: socket.socket) -> None:
-        accepted.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: " if kind == "webhook" else b"")
+        accepted.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: " if kind in ("webhook", "analytics", "alarm", "event") else b"")
         for _ in range(400):
             accepted.sendall(b"220-wait\r\n" if kind == "smtp" else b"x")
             time.sleep(0.05)
@@ -146,6 +220,7 @@ def test_one_that_takes_too_long_is_cut_and_says_so(tmp_path: Path, kind: str) -
             "webhook": AlarmChannel(name="c", kind="webhook", url=f"http://{address}/"),
             "smtp": AlarmChannel(name="c", kind="smtp", server=address, sender="a@b.example", to=["c@d.example"]),
             "command": AlarmChannel(name="c", kind="command", command=receivers.program(tmp_path, "sleep 20")),
+            **xprotect(address),
         }[kind]
         channel = open_channel(msgspec.structs.replace(settings, timeout=Duration(SECOND * 3 // 10)), {})
         began = time.monotonic()
@@ -156,7 +231,7 @@ def test_one_that_takes_too_long_is_cut_and_says_so(tmp_path: Path, kind: str) -
             assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize("kind", ["webhook", "smtp", "tcp", "command"])
+@pytest.mark.parametrize("kind", ["webhook", "smtp", "tcp", "command", "analytics", "generic", "alarm", "event"])
 def test_one_that_is_cancelled_ends_at_once(tmp_path: Path, kind: str) -> None:
     with receivers.raw(lambda accepted: time.sleep(20)) as address:
         settings = {
@@ -166,6 +241,7 @@ def test_one_that_is_cancelled_ends_at_once(tmp_path: Path, kind: str) -> None:
             "command": AlarmChannel(
                 name="c", kind="command", command=receivers.program(tmp_path, f"echo $$ > {tmp_path}/pid; sleep 20")
             ),
+            **xprotect(address),
         }[kind]
 
         async def cancelled() -> None:

@@ -185,6 +185,24 @@ def test_what_waits_for_a_channel_goes_out_once_it_works_again(ledger: Ledger) -
     assert first(ledger).attempts == 0
 
 
+def test_a_channel_can_be_held_with_all_that_waits_for_it(ledger: Ledger) -> None:
+    raised(ledger, alarm("one"), alarm("two"), channels=(PAGER, MAIL))
+    raised(ledger, alarm("theirs"), observer="c")
+    with ledger.writing() as connection:
+        ledger.outbox.held(connection, "a", "pager", T0 + MINUTE)
+    assert (due(ledger), due(ledger, observer="c")) == ([], ["theirs"])
+    assert due(ledger, T0 + MINUTE) == ["one", "two"]
+
+
+def test_an_event_of_xprotect_is_triggered_only_for_the_kinds_that_have_one(ledger: Ledger) -> None:
+    rules = AlarmChannel(name="rules", kind="xprotect-event", events={"lost": "Lost", "damage": "Bad"})
+    fewer = AlarmChannel(name="fewer", kind="xprotect-event", events=rules.events, only=["lost", "server-failed"])
+    told = (alarm("one"), alarm("lost:1", AlarmKind.LOST), alarm("bad:1", AlarmKind.DAMAGE))
+    raised(ledger, *told, channels=(rules, fewer))
+    assert due(ledger, channel="rules") == ["lost:1", "bad:1"]
+    assert due(ledger, channel="fewer") == ["lost:1"]
+
+
 def test_a_wrong_clock_does_not_put_an_alarm_off_for_years(ledger: Ledger) -> None:
     raised(ledger, alarm())
     wrong = T0 + 10 * 365 * 86_400 * SECOND

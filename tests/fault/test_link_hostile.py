@@ -28,7 +28,7 @@ from schema.ledger.coverage import BUCKET
 from schema.limits import NAMES_AT_MOST
 from schema.spans import HOUR, Span
 from schema.values import Segment
-from schema.wire import BUCKETS_AT_ONCE, SEGMENTS_AT_ONCE, SegmentsAsked, SegmentsPage, written
+from schema.wire import BUCKETS_AT_ONCE, PROTOCOL, SEGMENTS_AT_ONCE, SegmentsAsked, SegmentsPage, written
 from tests.links import linked
 
 MIB = 2**20
@@ -40,7 +40,7 @@ Script = Callable[[str, dict[str, list[str]], bytes, int], Said]
 """From what is asked, its query and body, and which question this is, to what is answered."""
 
 HELLO = {
-    "protocols": [1],
+    "protocols": [PROTOCOL],
     "release": "1",
     "server": "b",
     "ledger": "other",

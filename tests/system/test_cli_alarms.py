@@ -14,7 +14,7 @@ from schema.ledger import Ledger
 from schema.settings import Settings, load
 from schema.spans import SECOND
 from schema.values import Alarm
-from tests import make, receivers
+from tests import events, make, receivers
 from tests.make import T0
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -105,9 +105,10 @@ def test_a_test_reaches_every_channel_and_leaves_no_trace(
 ) -> None:
     with receivers.web() as web:
         settings(web.url, f"cat > {tmp_path}/told")
-        done = cli("alarms", "--test", env={"TOKEN": "s3cret"})
+        done = cli("alarms", "test", env={"TOKEN": "s3cret"})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("taken") == 2
+    assert "taken: it answered 204 No Content" in done.stdout
+    assert "taken: it ended with status 0" in done.stdout
     assert web.keys[0].startswith("test:a:")
     assert '"kind":"test"' in (tmp_path / "told").read_text()
     assert document(cli("alarms", "--json")).alarms == []
@@ -119,12 +120,13 @@ def test_a_channel_that_does_not_take_the_test_is_named_in_the_exit_status(
     with receivers.web() as web:
         web.answers = [403]
         settings(web.url)
-        done = cli("alarms", "--test", "--json", env={"TOKEN": "s3cret"})
+        done = cli("alarms", "test", "--json", env={"TOKEN": "s3cret"})
     assert done.returncode == 55
     assert "alarm channel hook did not take the test alarm: it answered 403 Forbidden" in done.stderr
     hook, pager = document(done).tried
     assert (hook.channel, hook.kind, hook.error) == ("hook", "webhook", "it answered 403 Forbidden")
-    assert (pager.channel, pager.error) == ("pager", None)
+    assert hook.answer is None
+    assert (pager.channel, pager.error, pager.answer) == ("pager", None, "it ended with status 0")
     assert "s3cret" not in done.stdout + done.stderr
 
 
@@ -137,7 +139,7 @@ def test_a_slow_channel_is_cut_and_the_others_are_tried_meanwhile(
         path = tmp_path / "recorder-sync.toml"
         path.write_text(path.read_text().replace('kind = "webhook"', 'kind = "webhook"\ntimeout = "1s"'))
         began = time.monotonic()
-        done = cli("alarms", "--test", "--json", env={"TOKEN": "s3cret"})
+        done = cli("alarms", "test", "--json", env={"TOKEN": "s3cret"})
         assert time.monotonic() - began < 10
     assert [one.error for one in document(done).tried] == ["no answer within 1 s", None]
 
@@ -146,10 +148,97 @@ def test_a_missing_secret_and_a_missing_channel_are_said(
     cli: Cli, settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     settings()
-    done = cli("alarms", "--test")
+    done = cli("alarms", "test")
     assert done.returncode == 56
     assert "alarm channel hook wants ${TOKEN} from the environment, and it is not set" in done.stderr
     (tmp_path / "recorder-sync.toml").write_text(make.config_text("a", "b"))
-    done = cli("alarms", "--test")
+    done = cli("alarms", "test")
     assert done.returncode == 2
     assert "no [[alarms]] table" in done.stderr
+
+
+def test_one_channel_can_be_tried_and_needs_no_secret_of_another(
+    cli: Cli, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings(script=f"cat > {tmp_path}/told")
+    done = cli("alarms", "test", "--channel", "pager", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [one.channel for one in document(done).tried] == ["pager"]
+    done = cli("alarms", "test", "--channel", "pagre")
+    assert done.returncode == 2
+    assert "--channel: there is no alarm channel 'pagre'; known: hook, pager" in done.stderr
+
+
+def test_an_option_before_the_word_test_is_not_lost_in_silence(cli: Cli, settings: Callable[..., Settings]) -> None:
+    settings()
+    done = cli("alarms", "--json", "test")
+    assert done.returncode == 2
+    assert "write --json behind 'test'" in done.stderr
+
+
+XPROTECT = """
+[[alarms]]
+name = "analytics"
+kind = "xprotect-analytics"
+server = "{analytics}"
+
+[[alarms]]
+name = "generic"
+kind = "xprotect-generic"
+url = "tcp://{generic}"
+
+[[alarms]]
+name = "list"
+kind = "xprotect-alarm"
+url = "{gateway}"
+user = "recorder sync"
+password = "${{XPROTECT_PASSWORD}}"
+source = "0b1f3a52-6e0e-4a4c-9a8a-3c3a0c7d5e10"
+
+[[alarms]]
+name = "rules"
+kind = "xprotect-event"
+url = "{gateway}"
+user = "recorder sync"
+password = "${{XPROTECT_PASSWORD}}"
+events = {{ server-failed = "Pair degraded", filled = "Pair whole" }}
+"""
+
+
+def test_every_channel_to_xprotect_says_what_it_answered(
+    cli: Cli, settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings()
+    camera = "0b1f3a52-6e0e-4a4c-9a8a-3c3a0c7d5e10"
+    with (
+        events.analytics() as analytics,
+        events.international() as generic,
+        events.gateway(
+            events={"Pair degraded": camera, "Pair whole": "10000000-0000-4000-8000-000000000001"}, cameras={camera}
+        ) as gateway,
+    ):
+        (tmp_path / "recorder-sync.toml").write_text(
+            make.config_text("a", "b")
+            + XPROTECT.format(analytics=analytics.address, generic=generic.address, gateway=gateway.url)
+        )
+        environment = {"XPROTECT_PASSWORD": gateway.password}
+        done = cli("alarms", "test", "--json", env=environment)
+        assert done.returncode == 0, done.stderr
+        answers = {one.channel: one.answer for one in document(done).tried}
+        assert answers["analytics"] == "it answered 200 OK"
+        assert (answers["generic"] or "").endswith("1 matched")
+        assert answers["list"] == "it answered 202 Accepted and made alarm 00000000-0000-4000-8000-000000000001"
+        assert "all 2 events that are configured are there" in (answers["rules"] or "")
+        assert "This is a test of a's alarms" in gateway.alarms[0]["message"]
+        assert b"This is a test of a's alarms" in analytics.got[0]
+        assert generic.got[0].startswith(b"recorder-sync test ")
+        assert gateway.triggered == []
+        analytics.known, generic.known, gateway.events = set(), set(), {}
+        done = cli("alarms", "test", env=environment)
+    assert done.returncode == 55
+    table = " ".join(done.stdout.split())
+    assert "Event message not known" in table
+    assert "no generic event matched" in table
+    assert "none called 'Pair degraded'" in table
+    assert gateway.password not in done.stdout + done.stderr
+    assert (analytics.wrong, generic.wrong, gateway.wrong) == ([], [], [])

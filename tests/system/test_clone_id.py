@@ -18,12 +18,16 @@ from pathlib import Path
 
 import pytest
 
+from backfill.link.client import LinkClient
+from recorder_sync.identity.document import digest
 from recorder_sync.identity.drivers import Supervisord
 from recorder_sync.identity.learn import tell
+from recorder_sync.identity.place import Place
+from recorder_sync.identity.vault import Vault
 from schema.identity import IdentityRules
 from tests import make
 from tests.identities import AFTER, BEFORE, NEW, OWN
-from tests.links import linked
+from tests.links import linked, paired
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
@@ -288,3 +292,54 @@ def test_a_hostile_file_is_refused_and_untouched(twins: Twins) -> None:
     twins.file("b").write_bytes(hostile)
     twins.run("--yes", "--from", str(twins.file("b")), code=82)
     assert twins.file("a").read_bytes() == BEFORE
+
+
+def test_the_service_tells_its_recorders_id_and_keeps_the_primarys(tmp_path: Path) -> None:
+    """Two services as they are run: `b` tells over the link, `a` learns without being asked."""
+    trusts = paired(tmp_path, "a", "b")
+    links = {"a": free_port(), "b": free_port()}
+    services = []
+    for name, other, content in (("a", "b", BEFORE), ("b", "a", AFTER)):
+        make.record(tmp_path / name / "recordings", "front", [0])
+        (tmp_path / name / "RecorderConfig.xml").write_bytes(content)
+        more = 'primary = "b"\nrefresh = "1s"' if name == "a" else ""
+        text = make.config_text(name, head=make.CONFIG.replace("ledger.db", f"ledger-{name}.db"))
+        text += textwrap.dedent(f"""
+            [[peers]]
+            name = "{other}"
+            address = "127.0.0.1:{links[other]}"
+            [link]
+            listen = "127.0.0.1:{links[name]}"
+            folder = "link-{name}"
+            [service]
+            monitor = "127.0.0.1:{free_port()}"
+            [identity]
+            config = "{name}/RecorderConfig.xml"
+            manager = "supervisord"
+            supervisor = "unix:{tmp_path}/nobody"
+            folder = "identity-{name}"
+        """)
+        config = tmp_path / f"{name}.toml"
+        config.write_text(text + more + "\n")
+        command = [sys.executable, "-m", "recorder_sync", "run", "--config", str(config)]
+        with open(tmp_path / f"{name}.log", "wb") as log:
+            services.append(subprocess.Popen(command, cwd=tmp_path, stderr=log))
+    try:
+        note = tmp_path / "identity-a" / "primary-b.json"
+        end = time.monotonic() + 60
+        while not note.exists():
+            assert time.monotonic() < end, (tmp_path / "a.log").read_text()
+            time.sleep(0.1)
+        known = Vault(Place(str(note.parent))).known("b")
+        assert known is not None
+        assert (known.id, known.digest) == (NEW, digest(AFTER))
+        client = LinkClient("b", ("127.0.0.1", links["b"]), context=lambda: trusts["a"].client_context("b"), timeout=5)
+        told = client.identity()
+        client.close()
+        assert (told.id, told.service) == (NEW, "unknown")
+        assert "supervisord is not at work here" in told.problem
+    finally:
+        for service in services:
+            service.terminate()
+        for service in services:
+            service.wait(30)

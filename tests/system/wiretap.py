@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from backfill.link.trust import Trust, host_name
 from schema.digests import DIGEST_BYTES
+from schema.wire import LANE
 from tests.fault.children import forked
 from tests.system.hosts import Station
 
@@ -161,6 +162,8 @@ class Wiretap:
         with accepted, contextlib.suppress(OSError), self._reached() as beyond:
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL)
             accepted.settimeout(_CONNECTS)
+            if accepted.recv(1, socket.MSG_PEEK) == LANE[:1]:  # for recordings: said before the handshake
+                beyond.sendall(accepted.recv(len(LANE), socket.MSG_WAITALL))
             here = Trust(str(self._teller.folder / "link"), self._teller.name).server_context()
             there = Trust(str(self._asker.folder / "link"), self._asker.name).client_context(self._teller.name)
             with (

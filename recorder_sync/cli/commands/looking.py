@@ -120,23 +120,6 @@ def fleet(
     raise typer.Exit(run(config, ledger=ledger, since=since, until=until, as_json=json))
 
 
-def alarms(
-    config: Config = DEFAULT,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Show so many of the latest.")] = 20,
-    test: Annotated[
-        bool, typer.Option("--test", help="Send a test alarm over every channel now, and say how each answered.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Show what operators were told, over which channels, and what has not got through yet.
-
-    With --test the exit status is 55 if a channel did not take it. The service sends alarms; this command does not.
-    """
-    from recorder_sync.cli.alarms import run
-
-    raise typer.Exit(run(config, limit=limit, test=test, as_json=json))
-
-
 def doctor(config: Config = DEFAULT, json: Json = False) -> None:
     """Examine this host: folders, rights, space, clock, ledger, peers, service, alarms; say what to do where it lacks.
 

@@ -28,11 +28,12 @@ class Pager:
 
     name: str = "pager"
     timeout: float = 5.0
+    ordered: bool = False
     script: list[Exception | float] = field(default_factory=list)
     got: list[str] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
 
-    async def send(self, alarm: Alarm) -> None:
+    async def send(self, alarm: Alarm) -> str:
         self.tried.append(alarm.key)
         if self.script:
             step = self.script.pop(0)
@@ -40,6 +41,7 @@ class Pager:
                 raise step
             await asyncio.sleep(step)
         self.got.append(alarm.key)
+        return "beep"
 
 
 class Clock:
@@ -149,6 +151,41 @@ def test_an_alarm_that_is_refused_does_not_hold_up_the_others(book: Ledger) -> N
             clock.time += MINUTE
             dispatcher.notify()
             await until(lambda: pager.got == ["2", "1"])
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_where_the_order_counts_nothing_overtakes_what_failed(book: Ledger, answered: bool) -> None:
+    async def scenario() -> None:
+        refused = ChannelFailed("no event of this name", answered=answered)
+        clock, pager = Clock(), Pager(ordered=True, script=[refused, refused])
+        dispatcher = Dispatcher(book, "a", [pager], clock)
+        raised(book, "1", "2")
+        async with running(dispatcher):
+            await until(lambda: pager.tried)
+            await asyncio.sleep(0.2)
+            assert pager.tried == ["1"]
+            raised(book, "3")  # it would be due at once, and the others are not
+            dispatcher.notify()
+            await until(lambda: len(pager.tried) == 2)
+            await asyncio.sleep(0.2)
+            assert pager.tried == ["1", "1"]
+            clock.time += MINUTE
+            dispatcher.notify()
+            await until(lambda: pager.got == ["1", "2", "3"])
+
+    asyncio.run(scenario())
+
+
+def test_where_the_order_counts_many_that_wait_are_not_tried_in_a_tight_loop(book: Ledger) -> None:
+    async def scenario() -> None:
+        clock, pager = Clock(), Pager(ordered=True, script=[ChannelFailed("no route")] * 1000)
+        raised(book, *(str(number) for number in range(150)))
+        async with running(Dispatcher(book, "a", [pager], clock)):
+            await until(lambda: pager.tried)
+            await asyncio.sleep(0.3)
+        assert pager.tried == ["0"]
 
     asyncio.run(scenario())
 

@@ -32,6 +32,8 @@ ALL = [
     kinds.damage(server="nvr-b", storage="main", at=AT, files={"front/1.mp4": "rot"}),
     kinds.disk_low(server="nvr-b", storage="main", at=AT, free=10**9, reserve=5 * 10**9),
     kinds.clock_offset(server="nvr-b", observer="nvr-a", at=AT, offset=-3 * SECOND, limit=2 * SECOND),
+    kinds.identity_taken(server="nvr-b", by="nvr-a", at=AT, reason="the recorder of nvr-b is down"),
+    kinds.identity_returned(server="nvr-b", by="nvr-a", since=SINCE, at=AT, reason="the recorder of nvr-b lives"),
     kinds.test(server="nvr-b", at=AT),
 ]
 

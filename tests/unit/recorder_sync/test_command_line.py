@@ -8,7 +8,11 @@ import pytest
 HEAVY = {"aiohttp", "backfill", "cryptography", "msgspec", "prometheus_client", "sqlalchemy", "structlog", "watchdog"}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["fill", "--help"], ["service", "install", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["fill", "--help"], ["service", "install", "--help"], ["alarms", "test", "--help"]],
+    ids=" ".join,
+)
 def test_help_imports_no_command_s_work(words: list[str]) -> None:
     code = f"""
 import sys

@@ -70,3 +70,57 @@ def test_on_windows_folders_on_other_drives_and_shares_do_not_lie_in_one_another
     assert not checks._inside(r"D:\MediaDatabase", r"C:\MediaDatabase")
     assert not checks._inside(r"\\nas\other\bank", r"\\nas\video")
     assert checks._inside(r"\\nas\video\MediaDatabase\bank", r"\\nas\video\MediaDatabase")
+
+
+GATEWAY = 'url = "https://ms.example"\nuser = "u"\npassword = "p"'
+
+
+def alarms(kind: str, keys: str) -> str:
+    return f'[[alarms]]\nname = "x"\nkind = "xprotect-{kind}"\n{keys}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("analytics", 'server = "ms.example:9090"'),
+        ("analytics", 'server = "[fd00::2]:9090"\ncameras = { front = "192.0.2.9,2" }\nevents = { test = "Test" }'),
+        ("generic", 'url = "tcp://ms.example:1235"'),
+        ("generic", 'url = "udp://ms.example:1234"\ndata_source = "compatible"'),
+        ("alarm", f'{GATEWAY}\nsource = "0b1f3a52-6e0e-4a4c-9a8a-3c3a0c7d5e10"'),
+        ("event", f'{GATEWAY}\nevents = {{ server-failed = "Degraded", test = "Trial" }}'),
+    ],
+)
+def test_channels_to_xprotect_that_can_be_configured(kind: str, keys: str) -> None:
+    assert read(most=alarms(kind, keys)).alarms[0].kind == f"xprotect-{kind}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "said"),
+    [
+        ("analytics", "", r"needs server = "),
+        ("analytics", 'server = "ms.example"', "no address"),
+        ("analytics", 'server = "ms:9090"\nevents = { server-fail = "x" }', "no kind 'server-fail'"),
+        ("analytics", 'server = "ms:9090"\nonly = ["test"]', "no kind 'test'"),
+        ("analytics", 'server = "ms:9090"\nevent = " "', "called nothing"),
+        ("analytics", 'server = "ms:9090"\nevents = { lost = "a\\nb" }', "line end"),
+        ("generic", 'url = "https://ms.example:1235"', "needs url = .tcp:"),
+        ("generic", 'url = "tcp://ms.example"', "no address"),
+        ("generic", 'url = "udp://ms.example:1235"', "only data_source = .compatible"),
+        ("alarm", GATEWAY, "needs camera ids"),
+        ("alarm", f'{GATEWAY}\nsource = "192.0.2.1"', "'192.0.2.1' is none"),
+        ("alarm", 'url = "https://ms.example"\nuser = "u"', "needs user and password"),
+        ("event", GATEWAY, "needs events"),
+        ("event", f'{GATEWAY}\nevents = {{ test = "Trial" }}', "needs events"),
+        ("event", 'url = "https://u:p@ms.example"', "nothing secret in it"),
+        ("event", 'url = "https://ms.example/?a=b"', "nothing secret in it"),
+        ("event", 'url = "ms.example"', "needs url"),
+    ],
+)
+def test_channels_to_xprotect_that_cannot_work_are_refused(kind: str, keys: str, said: str) -> None:
+    with pytest.raises(ConfigInvalid, match=f"alarm channel 'x': .*{said}"):
+        read(most=alarms(kind, keys))
+
+
+def test_the_file_with_authorities_is_found_beside_the_configuration() -> None:
+    keys = f'{GATEWAY}\nevents = {{ lost = "Lost" }}\nca = "ca.pem"'
+    assert read(most=alarms("event", keys)).alarms[0].ca == "/srv/site?/ca.pem"

@@ -15,6 +15,7 @@ from schema.ledger.coverage import BUCKET
 from schema.spans import DAY, MINUTE, Span
 from schema.values import Cause
 from schema.wire import (
+    PROTOCOL,
     Bucket,
     CoveragePage,
     Hello,
@@ -44,7 +45,7 @@ class Told:
 
     def hello(self) -> Hello:
         about = [StorageAbout(name=name, layout="frigate", zone="UTC") for name in self.storages]
-        return Hello(protocols=[1], release="x", server="b", ledger="other", storages=about)
+        return Hello(protocols=[PROTOCOL], release="x", server="b", ledger="other", storages=about)
 
     def coverage(self, storage: str, cursor: str) -> CoveragePage:
         return self.pages.pop(0)

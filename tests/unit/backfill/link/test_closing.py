@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.links import linked
 
 Address = AbstractContextManager[tuple[str, int]]
 
+_numbers = count()
 PATIENCE = 2.0
 """Seconds; the client's own timeout is much longer."""
 
@@ -56,17 +58,17 @@ def refusing() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def slow_name() -> Iterator[tuple[str, int]]:
-    """Give an address whose name is being looked up for as long as the test takes."""
-    real, ended = socket.getaddrinfo, threading.Event()
+    """Give an address whose name is being looked up for as long as the test takes; each has a name of its own."""
+    real, ended, name = socket.getaddrinfo, threading.Event(), f"slow-{next(_numbers)}.example"
 
     def hanging(host: str, *arguments: object, **named: object) -> object:
-        if host == "slow.example":
+        if host == name:
             ended.wait(60)
         return real(host, *arguments, **named)  # type: ignore[call-overload]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(socket, "getaddrinfo", hanging)
-        yield "slow.example", 7443
+        yield name, 7443
         ended.set()
 
 
@@ -146,7 +148,7 @@ def test_a_fill_from_a_peer_that_vanished_stops_soon_and_never_holds_up_the_loop
             )
             await asyncio.sleep(1.0)
             pair.client._address = hole
-            pair.client.drop()
+            pair.client.drop(lane=True)
             for connection in list(pair.client._open):
                 if connection.sock is not None:
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # what was under way is cut off first

@@ -24,7 +24,7 @@ from recorder_sync.service.events import Events
 from recorder_sync.service.filler import Filler
 from recorder_sync.service.live import Live, Now
 from recorder_sync.service.retrying import Retrying
-from schema.errors import LedgerUnreachable, SourceDamaged
+from schema.errors import LedgerUnreachable, OperatorError, PeerRefused, PeerUnreachable, SourceDamaged
 from schema.ledger import Ledger
 from schema.ledger.history import FillRecord
 from schema.settings import parse
@@ -283,6 +283,30 @@ def test_a_damaged_source_is_told_with_the_storage_that_it_lies_on(
 
 def _rotten(_: object, segment: Segment) -> None:
     raise SourceDamaged(segment.path, "b", "read error")
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (PeerUnreachable("b", "it hung up"), 5.0),
+        (PeerRefused("b", "it hung up on the certificate that this host shows"), 5.0),
+        (LedgerUnreachable("ledger", "it is away"), 60.0),
+    ],
+)
+def test_a_peer_that_breaks_off_is_asked_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OperatorError, seconds: float
+) -> None:
+    with staged(tmp_path) as stage:
+        waits: list[float] = []
+
+        async def broken() -> None:
+            raise error
+
+        monkeypatch.setattr(stage.filler, "_look", broken)
+        monkeypatch.setattr(stage.filler._turns, "within", waits.append)
+        stage.look()
+        assert waits == [seconds]
+        assert stage.now().waiting == str(error)
 
 
 def test_a_look_waits_for_the_ledger_in_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from schema.ledger import Ledger
 from schema.settings import Settings, parse
 from schema.spans import SECOND
 from schema.values import Reach
-from schema.wire import Hello, Outages, Pulse, StorageAbout
+from schema.wire import PROTOCOL, Hello, Outages, Pulse, StorageAbout
 from tests import make
 
 
@@ -47,7 +47,7 @@ class Known(Odd):
 
     def hello(self) -> Hello:  # type: ignore[override]  # it does not raise
         about = StorageAbout(name="main", layout="frigate", zone="UTC")
-        return Hello(protocols=[1], release="1", server=self.server, ledger="other", storages=[about])
+        return Hello(protocols=[PROTOCOL], release="1", server=self.server, ledger="other", storages=[about])
 
     def outages(self) -> Outages:
         return Outages(outages=[])
@@ -159,7 +159,7 @@ class FakePeer:
     def hello(self) -> Hello:
         if self.breaks_off:
             raise PeerUnreachable("b", "it broke off")
-        return Hello(protocols=[1], release="0", server="b", ledger="other", storages=[])
+        return Hello(protocols=[PROTOCOL], release="0", server="b", ledger="other", storages=[])
 
     def outages(self) -> Outages:
         return Outages(outages=[])
