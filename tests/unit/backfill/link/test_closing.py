@@ -93,14 +93,23 @@ def test_whoever_asks_when_a_client_is_closed_ends_at_once(where: Callable[[], A
         assert isinstance(ended[0], Interrupted)
 
 
-def test_a_name_that_is_not_looked_up_in_time_makes_a_peer_unreachable_and_is_asked_for_once() -> None:
+def test_a_name_that_is_not_looked_up_in_time_makes_a_peer_unreachable_and_is_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with slow_name() as address:
-        before = threading.active_count()
+        hanging, asked = socket.getaddrinfo, list[object]()
+
+        def noted(host: object, *arguments: object, **named: object) -> object:
+            asked.append(host)
+            return hanging(host, *arguments, **named)  # type: ignore[call-overload]
+
+        monkeypatch.setattr(socket, "getaddrinfo", noted)
         client = LinkClient("b", address, context=lambda: None, timeout=0.3)
         for _ in range(3):
             with pytest.raises(PeerUnreachable, match=r"could not be looked up within 0\.3 s"):
                 client.pulse()
-        assert threading.active_count() == before + 1
+        assert asked == [address[0]]
+        monkeypatch.undo()
 
 
 def test_a_name_that_cannot_be_one_makes_a_peer_unreachable() -> None:
