@@ -17,14 +17,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from backfill.gate import Gate
 from backfill.link.accepting import Place
 from backfill.link.answers import Answers
-from backfill.link.pacing import share
 from backfill.link.queries import HEAD_END, HEAD_LIMIT, FileAsked, file_asked, named, query_of, refusal
 from backfill.link.receiver import Receiver
 from backfill.link.sending import buffer, pieces
 from backfill.link.trust import issuer_of, paired_with
-from schema.errors import OperatorError, SourceChanged
+from backfill.pacing import pace
+from schema.errors import Interrupted, OperatorError, SourceChanged
 from schema.wire import LANE, Problem, written
 
 _STREAMS = 16
@@ -82,6 +83,7 @@ class Lane:
         self._lock = threading.Lock()
         self._guests: dict[_Guest, threading.Thread] = {}
         self._sending: set[_Guest] = set()
+        self._gate = Gate(bandwidth)
         self._closed = False
 
     def take(self, sock: socket.socket, place: Place) -> None:
@@ -111,6 +113,7 @@ class Lane:
         """Cut everybody and take nobody any more; returns the threads, which end in a moment."""
         with self._lock:
             self._closed = True
+            self._gate.stop()
             for guest in self._guests:
                 guest.cut()
             return list(self._guests.values())
@@ -136,6 +139,7 @@ class Lane:
         """Have it say what it wants and prove who it is. Raises OSError."""
         guest.sock.setblocking(True)
         guest.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pace(guest.sock, self._bandwidth)  # what passes the gate at once, the kernel spreads
         said = b""
         while len(said) < len(LANE):  # and not a byte more: what follows belongs to the handshake
             more = guest.sock.recv(len(LANE) - len(said))
@@ -197,30 +201,24 @@ class Lane:
         guest.send(head)
         try:
             for piece in sending:
+                self._gate.take(len(piece))
                 guest.send(piece)
-        except SourceChanged:
+        except (SourceChanged, Interrupted):
             return False  # it is cut, so that nobody takes it for the whole; who asks again is told why
         return True
 
     @contextmanager
     def _stream(self, guest: _Guest) -> Iterator[bool]:
-        """Count it among those that are being sent to, if there is room: all of them share the limit."""
+        """Count it among those that are being sent to, if there is room."""
         with self._lock:
             admitted = len(self._sending) < _STREAMS
             if admitted:
                 self._sending.add(guest)
-                self._pace()
         try:
             yield admitted
         finally:
             with self._lock:
                 self._sending.discard(guest)
-                self._pace()
-
-    def _pace(self) -> None:
-        """Let the kernel hold the limit, shared evenly by what is being sent."""
-        if self._bandwidth is not None and self._sending:
-            share([guest.sock for guest in self._sending], self._bandwidth)
 
 
 def _head(sock: socket.socket, view: memoryview) -> bytes:

@@ -274,17 +274,11 @@ def test_more_recordings_than_may_be_on_their_way_are_refused_by_name(
     assert threads() == ["lane"]
 
 
-def test_a_limit_is_shared_evenly_by_what_is_sent(pair: Pair) -> None:
-    rates: list[int] = []
-
-    class Paced:
-        sock = type("Sock", (), {"setsockopt": lambda self, level, option, rate: rates.append(rate)})()
-
-    served = pair.serving._server._lane
-    served._bandwidth = 1_000_000
-    with served._stream(Paced()), served._stream(Paced()):  # type: ignore[arg-type]
-        assert rates == [1_000_000, 500_000, 500_000]
-    assert rates[3:] == [1_000_000]
+def test_a_limit_holds_for_all_that_is_sent_together(pair: Pair) -> None:
+    files = len(list(pair.b.root("b").rglob("*.mp4")))
+    received = sum(len(pair.client.data(asked(pair, number)).read()) for number in range(files))
+    assert received > 0
+    assert pair.serving._server._lane._gate.taken == received, "every byte passes the one gate, and no more than that"
 
 
 def test_a_stop_cuts_everything_at_once_and_no_thread_is_left(pair: Pair, tmp_path: Path) -> None:

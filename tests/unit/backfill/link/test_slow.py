@@ -16,9 +16,9 @@ from backfill.link import receiver as receiver_module
 from backfill.link import serve
 from backfill.link.accepting import Place
 from backfill.link.lane import Lane
-from backfill.link.pacing import pace
 from backfill.link.receiver import Receiver
 from backfill.link.trust import host_name
+from backfill.pacing import pace
 from schema.digests import DIGEST_BYTES
 from schema.wire import LANE
 from tests import links, make
@@ -133,7 +133,7 @@ def test_a_limit_of_ours_cuts_nobody(encrypted: bool, tmp_path: Path, monkeypatc
         if not pace(any_socket, 10**6):
             pytest.skip("this system does not pace sockets")
     with pair(tmp_path, monkeypatch, encrypted) as found:
-        found.serving._server._lane._bandwidth = 2_000_000
+        found.serving._server._lane._gate.set_rate(2_000_000)
         began = time.monotonic()
         answer = found.client.data({**asked(found), "chunk": CHUNK, "offset": 0})
         assert len(answer.read()) == SIZE + 4 * DIGEST_BYTES
