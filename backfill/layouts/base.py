@@ -207,6 +207,24 @@ class Recognising(Protocol):
         ...
 
 
+class Advice(NamedTuple):
+    """What operators should see to around a recorder's storage."""
+
+    says: str
+    do: str
+    wrong: bool = False
+    """Whether something is so now; else it cannot be seen from here."""
+
+
+@runtime_checkable
+class Advising(Protocol):
+    """A layout whose recorder has needs beyond those of any folder."""
+
+    def advise(self, free: int | None) -> Sequence[Advice]:
+        """Return what to see to. `free`: bytes of free space at the storage; None if unknown."""
+        ...
+
+
 class Unplaceable(ValueError):
     """A path cannot be written: the message names the field that has no value."""
 

@@ -6,6 +6,7 @@ it is looked at all the same.
 
 from collections.abc import Callable, Iterator, Mapping
 
+from backfill.layouts.base import Advising
 from backfill.link.client import LinkClient
 from backfill.oddities import sentences
 from backfill.sampling import sample
@@ -40,7 +41,8 @@ def examine(
     watches = facts.watches()
     for storage in app.site.storages:
         known = storage_facts(app, storage, now())
-        yield from judge.storage(known, reserve=settings.fill.reserve, rescan=settings.scan.rescan, watches=watches)
+        reserve = max(settings.fill.reserve, storage.layout.traits.spare)
+        yield from judge.storage(known, reserve=reserve, rescan=settings.scan.rescan, watches=watches)
     for problem in app.site.problems:
         yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
     yield judge.service(service_problem)
@@ -86,6 +88,7 @@ def storage_facts(app: App, storage: Storage, now: int) -> judge.StorageFacts:
         state=state,
         state_missing=missing,
         folders=folders,
+        advice=tuple(storage.layout.advise(root.free)) if isinstance(storage.layout, Advising) else (),
     )
 
 

@@ -7,6 +7,7 @@ so that an operator sees that it was looked at.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from backfill.layouts.base import Advice
 from recorder_sync.doctor.facts import Place
 from recorder_sync.doctor.findings import About, Finding
 from schema.errors import OperatorError
@@ -48,6 +49,8 @@ class StorageFacts:
     state_missing: OperatorError | None = None
     folders: int = 0
     """Folders that have to be watched."""
+    advice: tuple[Advice, ...] = ()
+    """What the recorder needs beyond that."""
 
 
 def storage(facts: StorageFacts, *, reserve: int, rescan: int, watches: int | None) -> Iterator[Finding]:
@@ -61,6 +64,8 @@ def storage(facts: StorageFacts, *, reserve: int, rescan: int, watches: int | No
     yield from _landing(about, facts)
     yield from _space(about, facts, reserve)
     yield from _watching(about, facts, watches)
+    for one in facts.advice:
+        yield about.warning(one.says, one.do) if one.wrong else about.unknown(one.says, one.do)
 
 
 def _names(about: About, facts: StorageFacts) -> Iterator[Finding]:

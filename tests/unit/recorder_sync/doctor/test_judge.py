@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from backfill.layouts.base import Advice
 from recorder_sync.doctor import judge
 from recorder_sync.doctor.facts import Place
 from recorder_sync.doctor.findings import Finding, Verdict
@@ -57,6 +58,8 @@ def test_a_good_storage_is_said_to_be_good_in_figures() -> None:
         ({"root": replace(DISK, free=2 * 10**9)}, Verdict.PROBLEM, "nothing is filled"),
         ({"root": replace(DISK, free=None)}, Verdict.UNKNOWN, "free space"),
         ({"root": replace(DISK, filesystem="nfs4")}, Verdict.WARNING, "it lies on nfs4"),
+        ({"advice": (Advice("it is so", "do it", wrong=True),)}, Verdict.WARNING, "it is so"),
+        ({"advice": (Advice("nobody sees it", "look"),)}, Verdict.UNKNOWN, "nobody sees it"),
         ({"folders": 8193}, Verdict.WARNING, "8,193 folders are to be watched, 8,192 may be"),
     ],
 )
