@@ -5,9 +5,7 @@ Run over a real supervisord, and over a `systemctl` and a pywin32 that are playe
 
 import importlib
 import os
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from schema.errors import (
     ServiceUnknown,
 )
 from schema.identity import IdentityRules
+from tests.supervised import SOCKET, ended, supervisord
 
 WAIT = 20.0
 
@@ -39,18 +38,10 @@ class Machine:
 
 class UnderSupervisord(Machine):
     def __init__(self, folder: Path) -> None:
-        self.socket = folder / "s"
-        folder.joinpath("conf").write_text(
-            textwrap.dedent(f"""
-            [unix_http_server]
-            file={self.socket}
-            [supervisord]
-            nodaemon=true
-            logfile={folder}/log
-            pidfile={folder}/pid
-            childlogdir={folder}
-            [rpcinterface:supervisor]
-            supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+        self.socket = folder / SOCKET
+        self.process = supervisord(
+            folder,
+            f"""
             [program:steady]
             command=sleep 1000
             autostart=false
@@ -65,12 +56,7 @@ class UnderSupervisord(Machine):
             autostart=false
             startsecs=1
             startretries=0
-            """)
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(folder / "conf")],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            """,
         )
         end = time.monotonic() + 30
         while not self.socket.exists():
@@ -81,12 +67,7 @@ class UnderSupervisord(Machine):
         return Supervisord(name, wait, f"unix:{self.socket}")
 
     def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
-            self.process.wait()
+        ended(self.process)
 
 
 SYSTEMCTL = """#!{python}

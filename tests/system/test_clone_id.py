@@ -28,6 +28,7 @@ from schema.identity import IdentityRules
 from tests import make
 from tests.identities import AFTER, BEFORE, NEW, OWN
 from tests.links import linked, paired
+from tests.supervised import ended, supervisord
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
@@ -66,25 +67,7 @@ class Twins:
                 command={sys.executable} {base}/recorder.py {self.file(name)} {self.ports[name]}
                 startsecs=1
             """)
-        (base / "supervisord.conf").write_text(
-            textwrap.dedent(f"""
-                [unix_http_server]
-                file={base}/s
-                [supervisord]
-                nodaemon=true
-                logfile={base}/supervisord.log
-                pidfile={base}/supervisord.pid
-                childlogdir={base}
-                [rpcinterface:supervisor]
-                supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-            """)
-            + programs
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(base / "supervisord.conf")],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = supervisord(base, programs)
         self.until(lambda: self.told() == {"a": OWN, "b": NEW})
 
     def file(self, name: str) -> Path:
@@ -145,12 +128,7 @@ class Twins:
         return json.loads(done.stdout) if done.stdout else {}  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
-            self.process.wait()
+        ended(self.process)
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ What must hold at every moment, and is looked at every few milliseconds: no two 
 a primary that is down is stood in for, one that returns gets its id back before its recorder runs.
 """
 
-import signal
 import socket
 import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
@@ -20,9 +18,13 @@ import msgspec
 import pytest
 
 import recorder_sync.cli.run  # noqa: F401  services are forked from here
+from recorder_sync.identity.place import Place
+from recorder_sync.identity.vault import Vault
 from schema.documents import AlarmsDocument, LiveDocument
 from tests import identities, links
 from tests.fault.children import command, forked
+from tests.supervised import ended, supervisord
+from tests.system.lan import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -92,30 +94,17 @@ class Host:
             """)
             + more
         )
-        self.folder.joinpath("conf").write_text(
-            textwrap.dedent(f"""
-            [unix_http_server]
-            file={self.folder}/s
-            [supervisord]
-            nodaemon=true
-            logfile={self.folder}/supervisord.log
-            pidfile={self.folder}/pid
-            [rpcinterface:supervisor]
-            supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+    def power_on(self) -> None:
+        self.supervisor = supervisord(
+            self.folder,
+            f"""
             [program:recorder]
             command={sys.executable} recorder.py RecorderConfig.xml {self.port}
             directory={self.folder}
             autostart={str(self.autostart).lower()}
             startsecs=1
-            """)
-        )
-
-    def power_on(self) -> None:
-        self.supervisor = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", "conf"],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            """,
         )
         self.start_service()
 
@@ -138,12 +127,7 @@ class Host:
         self.service.terminate()
         self.service.join(20)
         self.service.kill()
-        self.supervisor.send_signal(signal.SIGTERM)
-        try:
-            self.supervisor.wait(20)
-        finally:
-            self.supervisor.kill()
-            self.supervisor.wait()
+        ended(self.supervisor)
 
     def supervisorctl(self, *words: str) -> None:
         subprocess.run(
@@ -174,10 +158,11 @@ class Host:
         return "" if live is None else live.role
 
     def stands_by(self) -> bool:
-        """Tell whether it runs with its own id, has heard of its peer and sees its recorder live."""
+        """Tell whether it runs with its own id, has heard of its peer, keeps its id and sees its recorder live."""
         live = self.live()
         up = live is not None and [one.state for one in live.peers] == ["up"]
-        return up and "lives" in self.role() and self.answers() == self.identity
+        kept = Vault(Place(str(self.folder / "identity"))).known("a") is not None
+        return up and kept and "lives" in self.role() and self.answers() == self.identity
 
     def told(self) -> list[str]:
         """Return the kinds of the alarms that its service raised, the oldest first."""
@@ -214,13 +199,6 @@ class Judge:
         self._thread.join()
 
 
-def eventually(true: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Host, Host]]:
     """A primary whose recorder its recorder-sync starts, and a standby with a recorder of its own."""
@@ -254,28 +232,28 @@ def test_a_primary_is_stood_in_for_and_gets_its_id_back_before_its_recorder_runs
     a, b = pair
     judge = Judge(a, b)
     try:
-        eventually(lambda: a.answers() == a.identity, "recorder-sync did not start the primary's recorder")
-        eventually(b.stands_by, "the standby does not look")
+        eventually(lambda: a.answers() == a.identity, 60, "recorder-sync did not start the primary's recorder")
+        eventually(b.stands_by, 60, "the standby does not look")
 
         a.power_off()
-        eventually(lambda: b.answers() == a.identity, "the standby did not take over")
-        eventually(lambda: "answers as a" in b.role(), "the status does not say so")
-        eventually(lambda: b.told() == ["identity-taken"], "nobody was told")
+        eventually(lambda: b.answers() == a.identity, 60, "the standby did not take over")
+        eventually(lambda: "answers as a" in b.role(), 60, "the status does not say so")
+        eventually(lambda: b.told() == ["identity-taken"], 60, "nobody was told")
 
         a.power_on()
-        eventually(lambda: a.answers() == a.identity, "the primary's recorder was not started again")
-        eventually(lambda: b.answers() == b.identity, "the standby's recorder did not come back with its own id")
-        eventually(lambda: b.told() == ["identity-taken", "identity-returned"], "nobody was told of the return")
+        eventually(lambda: a.answers() == a.identity, 60, "the primary's recorder was not started again")
+        eventually(lambda: b.answers() == b.identity, 60, "the standby's recorder did not come back with its own id")
+        eventually(lambda: b.told() == ["identity-taken", "identity-returned"], 60, "nobody was told of the return")
 
         # A recorder that is stopped while its host lives: two who know say so, and nobody waits for silence.
-        eventually(b.stands_by, "the standby does not see that the primary lives")
+        eventually(b.stands_by, 60, "the standby does not see that the primary lives")
         a.supervisorctl("stop", "recorder")
-        eventually(lambda: b.answers() == a.identity, "the standby did not take over from a stopped recorder", 20)
+        eventually(lambda: b.answers() == a.identity, 20, "the standby did not take over from a stopped recorder")
         a.service.terminate()
         a.service.join(20)
         a.start_service()
-        eventually(lambda: a.answers() == a.identity, "the primary's recorder was not started by its service")
-        eventually(lambda: b.answers() == b.identity, "the standby's recorder did not come back")
+        eventually(lambda: a.answers() == a.identity, 60, "the primary's recorder was not started by its service")
+        eventually(lambda: b.answers() == b.identity, 60, "the standby's recorder did not come back")
     finally:
         judge.end()
     assert judge.looks > 200
@@ -288,18 +266,18 @@ def test_a_standby_that_was_killed_while_it_stood_in_gives_the_id_back_when_it_i
     a, b = pair
     judge = Judge(a, b)
     try:
-        eventually(lambda: a.answers() == a.identity, "the primary's recorder does not run")
-        eventually(b.stands_by, "the standby does not look")
+        eventually(lambda: a.answers() == a.identity, 60, "the primary's recorder does not run")
+        eventually(b.stands_by, 60, "the standby does not look")
         a.power_off()
-        eventually(lambda: b.answers() == a.identity, "the standby did not take over")
+        eventually(lambda: b.answers() == a.identity, 60, "the standby did not take over")
         b.service.kill()
         b.service.join()
         a.power_on()
-        eventually(lambda: "may have its id" in a.role(), "the primary does not wait for the standby")
+        eventually(lambda: "may have its id" in a.role(), 60, "the primary does not wait for the standby")
         assert a.answers() == ""
         b.start_service()
-        eventually(lambda: a.answers() == a.identity, "the primary's recorder was not started")
-        eventually(lambda: b.answers() == b.identity, "the standby's recorder did not come back")
+        eventually(lambda: a.answers() == a.identity, 60, "the primary's recorder was not started")
+        eventually(lambda: b.answers() == b.identity, 60, "the standby's recorder did not come back")
     finally:
         judge.end()
     assert judge.doubles == []
