@@ -78,7 +78,6 @@ class Lane:
         self._answers = answers
         self._context = context
         self._known = known
-        self._bandwidth = bandwidth
         self._timeout = timeout
         self._lock = threading.Lock()
         self._guests: dict[_Guest, threading.Thread] = {}
@@ -139,7 +138,7 @@ class Lane:
         """Have it say what it wants and prove who it is. Raises OSError."""
         guest.sock.setblocking(True)
         guest.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pace(guest.sock, self._bandwidth)  # what passes the gate at once, the kernel spreads
+        pace(guest.sock, self._gate.rate)  # what passes the gate at once, the kernel spreads
         said = b""
         while len(said) < len(LANE):  # and not a byte more: what follows belongs to the handshake
             more = guest.sock.recv(len(LANE) - len(said))

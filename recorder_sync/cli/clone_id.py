@@ -16,7 +16,7 @@ from recorder_sync.identity.clone import Outcome, Result, Situation
 from recorder_sync.identity.clone import situation as look
 from recorder_sync.identity.guid import canonical, same
 from recorder_sync.identity.here import Here
-from recorder_sync.identity.interlock import Signal, may_clone, must_return, phrase
+from recorder_sync.identity.interlock import Signal, must_return, phrase
 from recorder_sync.identity.vault import Known
 from recorder_sync.identity.view import difference, shown, signals_table
 from schema.documents import IdentityDocument, SignalDocument
@@ -113,7 +113,7 @@ def _clone(here: Here, asked: Asked, as_json: bool) -> int:
     found = look(here.path, here.place)
     wanted, late = _wanted(here, asked)
     signals = here.signals()
-    verdict = may_clone(server, signals, silence_is_down=here.rules.silence == "down", forced=forced)
+    verdict = here.judged(signals, forced)
     change = difference(here.path, found.document, wanted.id)
     notes = [f"the id is as it was read at {clock(wanted.at)}: {late}"] if late else []
     document = msgspec.structs.replace(

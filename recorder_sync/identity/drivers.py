@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client  # talks to the operator's own supervisord, at an address from the configuration
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
@@ -62,18 +63,20 @@ class Driver(Protocol):
         """Start it, and return once it runs."""
 
 
-class _Waiting:
+class _Waiting(ABC):
     """What drivers share: ask for the change, then look until it came."""
 
     def __init__(self, name: str, wait: float) -> None:
         self.name = name
         self.wait = wait
 
+    @abstractmethod
     def state(self) -> State:
-        raise NotImplementedError
+        """See Driver."""
 
+    @abstractmethod
     def _ask_to(self, what: str) -> None:
-        raise NotImplementedError
+        """Ask the manager to `start` or to `stop` it, and do not wait."""
 
     def stop(self) -> None:
         """See Driver."""

@@ -3,7 +3,7 @@
 Rule: the one place that chooses drivers and reaches peers for this. Whoever switches roles by itself uses these verbs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -112,10 +112,18 @@ class Here:
         beside = None if self.client is None else self._beside(self.client)
         return observe(self.primary, self.rules, beside, self._contact(), self.now)
 
+    def judged(self, signals: Sequence[Signal], forced: bool = False) -> Verdict:
+        """Say whether its id may be taken by what was seen, and by what silence counts as here."""
+        return may_clone(self.primary, signals, silence_is_down=self.rules.silence == "down", forced=forced)
+
     def verdict(self, forced: bool = False) -> Verdict:
         """Look now, and say whether its id may be taken."""
-        silence = self.rules.silence == "down"
-        return may_clone(self.primary, self.signals(), silence_is_down=silence, forced=forced)
+        return self.judged(self.signals(), forced)
+
+    def close(self) -> None:
+        """Cut the connections to the primary, for good."""
+        if self.client is not None:
+            self.client.close()
 
     def _beside(self, client: LinkClient) -> Beside:
         return Beside(client.pulse, client.identity, sure=self.settings.link.encryption == "tls")

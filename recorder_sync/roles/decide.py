@@ -11,7 +11,7 @@ from enum import StrEnum
 from recorder_sync.identity.interlock import Verdict
 
 FLAPS = 3
-"""So many take-overs ..."""
+"""So many take-overs, or tries at one, ..."""
 FLAPPING = 15 * 60.0
 """... within so many seconds, and no more are made by itself: something is wrong that changing ids does not cure."""
 
@@ -118,18 +118,23 @@ def standby(
     if at - memory.down_since < rules.down:
         said = f"{verdict.said}; its id is taken over if that lasts {rules.down:g} s"
         return memory, _nothing(Phase.DOWN, said)
-    if memory.rests_since is not None and at - memory.rests_since < rules.settle:
+    if resting(memory, at, rules):
         said = f"{verdict.said}; nothing is taken over within {rules.settle:g} s of the last change"
         return memory, _nothing(Phase.RESTING, said)
     recent = tuple(one for one in memory.takes if at - one < FLAPPING)
     if len(recent) >= FLAPS:
         said = (
-            f"{verdict.said}; but its id was taken over {FLAPS} times within {FLAPPING / 60:.0f} min,"
+            f"{verdict.said}; but taking its id over was tried {FLAPS} times within {FLAPPING / 60:.0f} min,"
             " so an operator has to: recorder-sync clone-id"
         )
         return memory, _nothing(Phase.FLAPPING, said)
     decision = Decision(Act.TAKE, Phase.CHANGING, f"{verdict.said}; its id is taken over")
     return replace(memory, takes=(*recent, at)), decision
+
+
+def resting(memory: Memory, at: float, rules: Rules) -> bool:
+    """Tell whether the last change, or the last failure of one, is too near for another."""
+    return memory.rests_since is not None and at - memory.rests_since < rules.settle
 
 
 def rested(memory: Memory, at: float) -> Memory:

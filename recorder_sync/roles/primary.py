@@ -12,7 +12,7 @@ import structlog
 
 from backfill.link.client import LinkClient
 from recorder_sync.identity.clone import situation
-from recorder_sync.identity.drivers import Driver, State, driver
+from recorder_sync.identity.drivers import State, driver
 from recorder_sync.identity.guid import same
 from recorder_sync.identity.place import Place
 from recorder_sync.roles.decide import Act, Holds, Peer, Phase, primary
@@ -36,15 +36,10 @@ class Primary:
         rules: IdentityRules,
         clients: Sequence[LinkClient],
         tell: Callable[[str], None],
-        *,
-        driver: Callable[[], Driver] | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rules = rules
         self._clients = clients
         self._tell = tell
-        self._driver = driver or (lambda: _driver(rules))
-        self._clock = clock
         self._began: float | None = None
         self._phase: Phase | None = None
         self.waits = False
@@ -73,15 +68,15 @@ class Primary:
         return done
 
     def _look(self) -> bool:
-        recorder = self._driver()
+        recorder = driver(self._rules)
         if recorder.state() is State.RUNNING:
             return True
         assert self._rules.config is not None
         own = situation(self._rules.config, Place(self._rules.folder)).own
-        self._began = self._clock() if self._began is None else self._began
+        self._began = time.monotonic() if self._began is None else self._began
         self.waits = True
         peers = [_asked(client, own) for client in self._clients]
-        waited = self._clock() - self._began
+        waited = time.monotonic() - self._began
         decision = primary(peers, waited=waited, alone=self._rules.alone / SECOND)
         self._tell(decision.said)
         if decision.phase is not self._phase:
@@ -104,7 +99,3 @@ def _asked(client: LinkClient, own: str) -> Peer:
     if told.id or told.holds:
         return Peer(client.server, Holds.FREE)
     return Peer(client.server, Holds.SILENT, told.problem or "it gives no reason")
-
-
-def _driver(rules: IdentityRules) -> Driver:
-    return driver(rules)

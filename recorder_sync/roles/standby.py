@@ -12,12 +12,12 @@ import structlog
 
 from recorder_sync.alarms import kinds
 from recorder_sync.identity.clone import situation
-from recorder_sync.identity.drivers import Driver, State, driver
+from recorder_sync.identity.drivers import State, driver
 from recorder_sync.identity.here import Here
-from recorder_sync.identity.interlock import may_clone, must_return
+from recorder_sync.identity.interlock import must_return
 from recorder_sync.identity.journal import Entry, Step
 from recorder_sync.identity.vault import Vault
-from recorder_sync.roles.decide import Act, Decision, Memory, Phase, Rules, rested, standby
+from recorder_sync.roles.decide import Act, Decision, Memory, Phase, Rules, rested, resting, standby
 from recorder_sync.service.events import Events
 from schema.errors import OperatorError
 from schema.spans import SECOND
@@ -37,15 +37,10 @@ class Standby:
         here: Here,
         events: Events,
         tell: Callable[[str], None],
-        *,
-        driver: Callable[[], Driver] | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._here = here
         self._events = events
         self._tell = tell
-        self._driver = driver or (lambda: _driver(here))
-        self._clock = clock
         rules = here.rules
         self._rules = Rules(down=rules.down / SECOND, settle=rules.settle / SECOND)
         self._memory = Memory()
@@ -65,7 +60,7 @@ class Standby:
         try:
             self._look()
         except OperatorError as error:
-            self._memory = rested(self._memory, self._clock())
+            self._memory = rested(self._memory, time.monotonic())
             self._tell(f"{error}; nothing more is tried for {self._rules.settle:g} s")
             if not self._failing:
                 _log.error("identity.failed", said=str(error))
@@ -74,30 +69,25 @@ class Standby:
             self._failing = False
 
     def _look(self) -> None:
-        here, began = self._here, self._clock()
+        here, began = self._here, time.monotonic()
         entry = situation(here.path, here.place).entry
         if entry is not None and entry.step is not Step.TAKEN:
-            if not self._resting():
+            if not resting(self._memory, time.monotonic(), self._rules):
                 self._return(entry, "a change of the recorder's id was cut off; it is put back")
             return
         signals = here.signals()
-        verdict = may_clone(here.primary, signals, silence_is_down=here.rules.silence == "down")
         lives = must_return(here.primary, signals)
         self._memory, decision = standby(
             here.primary,
             self._memory,
             holds=entry is not None,
-            verdict=verdict,
+            verdict=here.judged(signals),
             lives=lives,
             began=began,
-            at=self._clock(),
+            at=time.monotonic(),
             rules=self._rules,
         )
         self._do(decision, entry)
-
-    def _resting(self) -> bool:
-        since = self._memory.rests_since
-        return since is not None and self._clock() - since < self._rules.settle
 
     def _do(self, decision: Decision, entry: Entry | None) -> None:
         self._tell(decision.said)
@@ -117,19 +107,19 @@ class Standby:
         wanted = here.known()[0] if kept is None else kept
         outcome = here.cloner().clone(wanted, here.verdict)
         if outcome.service is State.STOPPED:
-            self._driver().start()
+            driver(here.rules).start()
         at = here.now()
         self._events.tell(kinds.identity_taken(server=here.primary, by=self._own, at=at, reason=why))
         _log.warning("identity.taken", server=here.primary, id=outcome.now, notes=list(outcome.notes))
 
     def _return(self, entry: Entry, why: str) -> None:
         """Give the recorder here its own id back; it ends as it was before the id was taken."""
-        here, recorder = self._here, self._driver()
+        here = self._here
         taken = entry.step is Step.TAKEN
         if taken and not entry.was_running:
-            recorder.stop()
+            driver(here.rules).stop()
         outcome = here.cloner().undo()
-        self._memory = rested(self._memory, self._clock())
+        self._memory = rested(self._memory, time.monotonic())
         if taken:
             alarm = kinds.identity_returned(
                 server=entry.server, by=self._own, since=entry.at, at=here.now(), reason=why
@@ -140,7 +130,3 @@ class Standby:
     @property
     def _own(self) -> str:
         return self._here.settings.servers[0].name
-
-
-def _driver(here: Here) -> Driver:
-    return driver(here.rules)

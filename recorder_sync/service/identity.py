@@ -4,13 +4,11 @@ Rule: reads and keeps, never changes a recorder. A primary that does not answer 
 """
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
 from recorder_sync.identity.here import Here
 from schema.errors import OperatorError
-from schema.settings import Settings
 from schema.spans import SECOND
 
 _log = structlog.get_logger()
@@ -19,21 +17,17 @@ _log = structlog.get_logger()
 class Identities:
     """Reads the primary's id now and then, if this host may take it."""
 
-    def __init__(self, settings: Settings, now: Callable[[], int]) -> None:
-        self._here = Here.of(settings, now)
+    def __init__(self, here: Here) -> None:
+        self._here = here
         self._problem = ""
 
     async def run(self) -> None:
         """Read until cancelled."""
         if self._here.rules.primary is None:
             await asyncio.Event().wait()
-        try:
-            while True:
-                await asyncio.to_thread(self._read)
-                await asyncio.sleep(self._here.rules.refresh / SECOND)
-        finally:
-            if self._here.client is not None:
-                self._here.client.close()
+        while True:
+            await asyncio.to_thread(self._read)
+            await asyncio.sleep(self._here.rules.refresh / SECOND)
 
     def _read(self) -> None:
         """Read it once; the same problem is told once."""

@@ -72,6 +72,7 @@ class Service:
         self._trust = trust_of(settings)
         self._clients = clients(settings, self._trust)
         self._app = App(settings, ledger, build_site(settings, ledger), links(settings, self._clients, self._storage))
+        self._here = Here.of(settings, now, ledger)
         self._primary = Primary(settings.identity, self._clients, self._role)
         self._rebuilding = threading.Lock()
         self._presence = Presence(ledger, self._app.site.local, self._live, self._gate, now)
@@ -117,8 +118,8 @@ class Service:
                 filler.run(),
                 dispatcher.run(),
                 clocks.run(),
-                Identities(self._settings, now).run(),
-                Standby(Here.of(self._settings, now, self._ledger), events, self._role).run(),
+                Identities(self._here).run(),
+                Standby(self._here, events, self._role).run(),
                 self._primary.run(),
                 self._presence.run(lambda: changed(True)),
                 self._tick(notifier),
@@ -157,6 +158,7 @@ class Service:
                 self._gate.stop()
                 for client in self._clients:
                     client.close()
+                self._here.close()
                 await _ended(running)
                 await self._presence.end()
                 _log.info("service.stopped")

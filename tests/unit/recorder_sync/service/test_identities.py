@@ -36,7 +36,7 @@ def running(settings: Settings, seconds: float) -> list[dict[str, object]]:
 
     async def run() -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(Identities(settings, lambda: 5).run(), seconds)
+            await asyncio.wait_for(Identities(Here.of(settings, lambda: 5)).run(), seconds)
 
     structlog.reset_defaults()
     with capture_logs() as said:
