@@ -28,7 +28,7 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     for storage in site.of(server):
         here = [one for one in landed if one.storage_id == storage.id]
         if storage.origin is not None and not storage.remote and isinstance(storage.layout, Indexing):
-            said += _indexed(ledger, storage, storage.layout)
+            said += index_beside(ledger, storage, storage.layout)
         if storage.settings.frigate is not None:
             said += _frigate(ledger, site, storage, storage.settings.frigate)
         if storage.settings.after_fill and here:
@@ -41,7 +41,7 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     return said
 
 
-def _indexed(ledger: Ledger, storage: Storage, layout: Indexing) -> list[str]:
+def index_beside(ledger: Ledger, storage: Storage, layout: Indexing) -> list[str]:
     """Let a side store's index tell of exactly what lies there, so that something can read it; says what it wrote.
 
     From the ledger, and not from what landed now: an interrupted fill is made up for, and what was taken away is told

@@ -18,7 +18,7 @@ from backfill.beneath import folder_beneath
 from backfill.bring import Staged
 from backfill.origins import OriginLog
 from backfill.plan import order, refuse
-from backfill.site import Site
+from backfill.site import Site, takes_tree
 from backfill.storage import Storage, sync_folder
 from backfill.transfer import write_error
 from backfill.unchanged import look_in
@@ -77,6 +77,15 @@ class Repair:
     def _planned(self, damage: Damage) -> Task | Refused:
         segment, storage = damage.segment, damage.storage
         assert segment is not None and segment.origin is not None
+        if storage.origin is None and not takes_tree(storage):
+            return Refused(
+                server=storage.server,
+                camera=segment.camera,
+                span=segment.span,
+                peer=segment.origin,
+                path=segment.path,
+                why=Refusal.IMPORTED,
+            )
         source = self._source(storage, segment, segment.origin)
         if source is None:
             return Refused(

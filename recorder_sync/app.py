@@ -28,6 +28,7 @@ from backfill.silence import silent
 from backfill.site import Site, build_site
 from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
+from recorder_sync.importing.journal import cut_off
 from recorder_sync.linking import clients, links, trust_of
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
@@ -250,7 +251,7 @@ class App:
             for peer in self.settings.peers
             if peer.name not in told
         ]
-        notes += self.site.problems
+        notes += [*self.site.problems, *cut_off(self.settings.identity.folder, self.site.local)]
         return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
 
     def newest(self, found: Survey) -> dict[str, int]:

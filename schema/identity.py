@@ -21,7 +21,9 @@ class IdentityRules(Strict, frozen=True):
     config: str | None = None
     """This host's `RecorderConfig.xml`. Without it this host tells no id and takes none."""
     service: str = SERVICE
-    """What the recorder's service is called here; it is stopped before the id changes and started after."""
+    """What the recorder's service is called here; it is stopped while the id changes or recordings are imported."""
+    server: str | None = None
+    """Which of the servers here that recorder is; needed where several are configured."""
     manager: Literal["auto", "systemd", "windows", "supervisord"] = "auto"
     """Who stops and starts it; `auto` takes the machine's own: Windows services or systemd."""
     supervisor: str | None = None
@@ -67,6 +69,8 @@ def identity_problem(rules: IdentityRules, own: Collection[str], peers: Collecti
     """Return what is wrong with `[identity]`; `own` and `peers` are the names of servers."""
     if not rules.service.strip():
         return "identity.service must not be empty"
+    if rules.server is not None and rules.server not in own:
+        return f"identity.server {rules.server!r} is none of the servers here: {', '.join(sorted(own))}"
     if (rules.manager == "supervisord") != (rules.supervisor is not None):
         return 'identity.supervisor and manager = "supervisord" go together'
     if rules.supervisor is not None and not rules.supervisor.startswith(("unix:/", "http://")):

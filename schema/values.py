@@ -163,6 +163,7 @@ class Refusal(StrEnum):
     NOT_PERMITTED = "not permitted to write here"
     ENCRYPTED = "it is encrypted, and the recorder here is not known to have the password"
     STRANGE_DEVICE = "its device is none of the recorder here, and no camera there is configured for it"
+    IMPORTED = "it was imported into the recorder's own storage, where nothing is changed while the recorder may run"
     NO_OUTAGE = "no outage explains it, and the policy fills outages only"
 
 

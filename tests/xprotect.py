@@ -157,6 +157,21 @@ class Recorder:
         for device in list(self.live):
             self.close(device, at)
 
+    def wake(self, at: int) -> None:
+        """Come back after a stop: go on with what is live, and make the index anew if it is away. Both are guesses."""
+        self.alive = True
+        if not any((self.bank / name).exists() for name in ("cache.xml", "archives_cache.xml")):
+            found = sorted(self.bank.glob(f"*_*_*/{MEDIA}/block0.blk"))
+            self.closed = [self._read_table(block.parents[1]) for block in found]
+            self.write_cache(at)
+
+    def _read_table(self, folder: Path) -> Closed:
+        """Return what a closed table on the disk is, from its own files, as a repair would."""
+        device = folder.name[:36]
+        start = int((folder / MEDIA / "block0.blk").read_bytes().split()[2])
+        records = ((folder / MEDIA / "sindex0.idx").stat().st_size - 8) // 40
+        return self._known(folder.name, device, start, start + records * SECOND)
+
     # What lies on the disk.
 
     def _columns(self, folder: Path, device: str, start: int, end: int) -> None:

@@ -5,7 +5,7 @@ and `backfill.seal` puts the two together. A recorder that keeps an index of its
 and that one reads.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
@@ -177,6 +177,52 @@ class Indexing(Protocol):
 
     def index_files(self, root: str, entries: Iterable[Entry]) -> Mapping[str, bytes]:
         """Return the files, by path below `root`, that tell of exactly `entries`; reads the units. Raises OSError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a recorder keeps in one folder of units by its own settings. None: nothing says so."""
+
+    keeps: int | None = None
+    """Microseconds after which it deletes."""
+    most: int | None = None
+    """Bytes beyond which it deletes its oldest."""
+
+
+@runtime_checkable
+class Importing(Protocol):
+    """A layout whose recorder can be given filled units while its service is stopped.
+
+    `folder` is one in which units lie, relative to `root`, empty for `root` itself. Everything but `named_like` reads
+    and raises OSError.
+    """
+
+    def named_like(self, unit: str, folder: str, own: str | None) -> str:
+        """Return the path for the filled `unit` in `folder`, named as the recorder named its `own` one. Pure.
+
+        Raises Unplaceable.
+        """
+        ...
+
+    def folders(self, root: str) -> Sequence[str]:
+        """Return the folders in which units lie."""
+        ...
+
+    def limits(self, root: str, folder: str) -> Limits:
+        """Return what the recorder keeps there."""
+        ...
+
+    def indexes(self, root: str, folder: str) -> Sequence[str]:
+        """Return the paths of the index files there, which the recorder makes anew when they are away."""
+        ...
+
+    def being_written(self, root: str, folder: str) -> Mapping[str, tuple[int, int]]:
+        """Return size and last write of all that a recorder writes there. Only once its service is stopped."""
+        ...
+
+    def told_of(self, root: str, folder: str, names: Collection[str]) -> set[str]:
+        """Return which of the units `names` there the recorder's own index tells of."""
         ...
 
 

@@ -31,6 +31,7 @@ ADVICE: Mapping[Refusal, str] = {
     Refusal.NOT_PERMITTED: "give the user that runs recorder-sync write access",
     Refusal.ENCRYPTED: 'if both banks have the same passwords, set options = { passwords = "shared" } here',
     Refusal.STRANGE_DEVICE: "map the peer's device to this recorder's in [servers.cameras]",
+    Refusal.IMPORTED: "take it out with 'recorder-sync import --undo', then verify again",
     Refusal.NO_OUTAGE: 'set policy = "always" if the recorder should record all the time',
 }
 """What helps against a reason, where something does."""

@@ -16,6 +16,7 @@ from recorder_sync.alarms.channels import open_channel
 from recorder_sync.app import App
 from recorder_sync.doctor import facts, identity, judge
 from recorder_sync.doctor.findings import About, Finding
+from recorder_sync.importing.journal import cut_off
 from recorder_sync.linking import clients, trust_of
 from schema.errors import OperatorError, PeerIncompatible, StagingUnusable, StorageAway
 from schema.settings import Settings
@@ -46,6 +47,8 @@ def examine(
     for problem in app.site.problems:
         yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
     yield judge.service(service_problem)
+    for said in cut_off(settings.identity.folder, app.site.local):
+        yield About("import", "cut off").problem(said, "recorder-sync import --undo")
     if settings.peers:
         yield from _link(settings, now)
     found = identity.facts(settings.identity, now)

@@ -81,6 +81,8 @@ def tell(
     if rules.config is None:
         return IdentityMessage(problem="identity.config is not set on that host")
     service, problem = lookup(rules)
+    if service == "stopped" and Place(rules.folder).busy():
+        service = "running"  # whoever stopped it starts it again in a moment, and nobody is to stand in for it
     try:
         found = situation(rules.config, Place(rules.folder))
     except OperatorError as error:

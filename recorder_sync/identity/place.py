@@ -1,19 +1,23 @@
 """The folder in which everything about identities is kept: the primary's id, the journal, copies of changed files.
 
 Rule: it outlives the ledger, which can be rebuilt from recordings; an id cannot. Readable by its owner alone, every
-note is whole or not there, and one process at a time changes an identity; a killed one releases it.
+note is whole or not there, and one process at a time changes an identity or stops the recorder for an import; a killed
+one releases it.
 """
 
 import contextlib
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 from backfill.storage import write_durably
 from recorder_sync.identity.document import digest
 from schema.errors import IdentityBusy, IdentityNotesDamaged, IdentityNotWritten
 
+_TRIES = 4
+_PAUSE = 0.05
 _HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
@@ -67,15 +71,39 @@ class Place:
         self.make()
         fd = self._open_lock()
         try:
-            try:
-                _lock(fd)
-            except OSError as error:
-                if error.errno in _HELD:
-                    raise IdentityBusy(self.folder) from None
-                raise IdentityNotWritten(self.path("lock"), f"it cannot be locked: {error.strerror}") from None
+            self._lock(fd)
             yield
         finally:
             os.close(fd)
+
+    def _lock(self, fd: int) -> None:
+        """Lock; one that only looks whether it is locked is waited for. Raises IdentityBusy, IdentityNotWritten."""
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+            try:
+                _lock(fd)
+            except OSError as error:
+                if error.errno not in _HELD:
+                    raise IdentityNotWritten(self.path("lock"), f"it cannot be locked: {error.strerror}") from None
+            else:
+                return
+        raise IdentityBusy(self.folder)
+
+    def busy(self) -> bool:
+        """Tell whether somebody changes the identity or has the recorder stopped for a moment; where that cannot be
+        told, nobody does."""
+        try:
+            fd = os.open(self.path("lock"), os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        except OSError:
+            return False
+        try:
+            _lock(fd)
+        except OSError as error:
+            return error.errno in _HELD
+        finally:
+            os.close(fd)
+        return False
 
     def _open_lock(self) -> int:
         """Open the file that is locked. Raises IdentityNotWritten."""

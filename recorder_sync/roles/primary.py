@@ -84,7 +84,8 @@ class Primary:
             _log.info("identity.primary", said=decision.said)
         if decision.act is not Act.START:
             return False
-        recorder.start()
+        with Place(self._rules.folder).locked():  # an import may have it stopped
+            recorder.start()
         return True
 
 

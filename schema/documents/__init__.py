@@ -23,6 +23,7 @@ from schema.documents.gaps import (
     TotalDocument,
 )
 from schema.documents.identity import IdentityDocument, SignalDocument
+from schema.documents.importing import ImportDocument, ImportedDocument, LeftDocument
 from schema.documents.service import LiveDocument, LiveFillDocument, LivePeerDocument, ServiceDocument
 from schema.documents.status import (
     CameraDocument,
@@ -66,6 +67,9 @@ __all__ = [
     "GapDocument",
     "GapsDocument",
     "IdentityDocument",
+    "ImportDocument",
+    "ImportedDocument",
+    "LeftDocument",
     "LiveDocument",
     "LiveFillDocument",
     "LivePeerDocument",
@@ -99,6 +103,7 @@ DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "fill": FillsDocument,
     "fleet": FleetDocument,
     "gaps": GapsDocument,
+    "import": ImportDocument,
     "scan": ScansDocument,
     "service": ServiceDocument,
     "status": StatusDocument,

@@ -33,6 +33,15 @@ from schema.errors.identity import (
     RecorderFileUnreadable,
     RecorderServiceStuck,
 )
+from schema.errors.importing import (
+    ImportCutOff,
+    ImportHalfDone,
+    ImportNotesDamaged,
+    ImportNotMade,
+    ImportNotWritten,
+    ImportUnsafe,
+    RecorderWrites,
+)
 from schema.errors.ledger import (
     LedgerBusy,
     LedgerDamaged,
@@ -108,6 +117,12 @@ __all__ = [
     "IdentityNotesDamaged",
     "IdentityRefused",
     "IdentityUnknown",
+    "ImportCutOff",
+    "ImportHalfDone",
+    "ImportNotMade",
+    "ImportNotWritten",
+    "ImportNotesDamaged",
+    "ImportUnsafe",
     "Interrupted",
     "InvitationInvalid",
     "LayoutUnknown",
@@ -133,6 +148,7 @@ __all__ = [
     "RecorderFileInvalid",
     "RecorderFileUnreadable",
     "RecorderServiceStuck",
+    "RecorderWrites",
     "ReserveReached",
     "RightsMissing",
     "SecretMissing",

@@ -4,7 +4,7 @@ from schema.errors.base import OperatorError
 
 
 class IdentityBusy(OperatorError):
-    """another process is changing the recorder's identity in {0}"""
+    """another process is changing the recorder's identity, or has stopped it for an import (see {0})"""
 
     exit_code = 79
     transient = True

@@ -126,6 +126,16 @@ class SegmentLookup:
         )
         return {State(state): (number, int(size)) for state, number, size in rows}
 
+    def sizes(self, connection: Connection, storage_id: int) -> dict[str, int]:
+        """Return the bytes of sealed segments by the folder that they lie in."""
+        rows = connection.execute(
+            select(folders.c.path, func.sum(segments.c.size))
+            .select_from(segments.join(folders, segments.c.folder_id == folders.c.id))
+            .where(segments.c.storage_id == storage_id, segments.c.state == int(State.SEALED))
+            .group_by(folders.c.path)
+        )
+        return {path: int(size) for path, size in rows}
+
     def manifest(self, connection: Connection, segment: Segment) -> tuple[FileManifest, ...]:
         """Return the digests of `segment`'s files and chunks; empty if none were taken or they are damaged."""
         return manifests.get(connection, segment)

@@ -1,15 +1,28 @@
 """XProtect's media database as a layout: a bank of tables, or a folder of several banks.
 
-Rule: pure; `index.BankIndex` reads. A table's folder is one segment. A live table is neither entered nor measured, and
-nothing is ever put into a bank: what is filled goes beside it.
+Rule: decides; `index`, `stopped` and `writing` read. A table's folder is one segment. A live table is neither entered
+nor measured while its recorder runs, and a fill puts nothing into a bank: what is filled goes beside it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from backfill.layouts.base import Advice, CompleteRule, EndRule, Entry, Named, Recognised, Stamp, Traits, Unplaceable
+from backfill.layouts.base import (
+    Advice,
+    CompleteRule,
+    EndRule,
+    Entry,
+    Limits,
+    Named,
+    Recognised,
+    Stamp,
+    Traits,
+    Unplaceable,
+)
 from backfill.layouts.patterned import refuse_unknown_options
+from backfill.layouts.xprotect import stopped
 from backfill.layouts.xprotect.index import BankIndex, LastGood
 from backfill.layouts.xprotect.names import TableName, What, is_device, of_a_bank, parse, spell, what
 from backfill.layouts.xprotect.recognise import recognise
@@ -37,7 +50,7 @@ FOREIGN = "unknown folder: it is no table of this recorder"
 MISPLACED = 'unknown folder: a table among banks; is banks = "several" right?'
 
 _HINT = """\
-What is filled goes beside the bank, never into it; docs/guide/xprotect.md says how to use it from there.
+What is filled goes beside the bank, never into it; docs/guide/xprotect.md says how it gets in from there.
 options: export = "yes" for an export, passwords = "shared" where both banks have the same passwords.
 """
 
@@ -74,8 +87,8 @@ class XProtect:
             joint=2 * SECOND,
             blur=0,  # the index has the pictures' own times; whole tables are large, so none is fetched for nothing
             fill="side",
-            after="a viewer opened on the bank beside, or an import while the recorder's service is stopped:"
-            " see docs/guide/xprotect.md",
+            after="a viewer opened on the bank beside, or 'recorder-sync import' while the recorder's service is"
+            " stopped: see docs/guide/xprotect.md",
             hint=_HINT,
             local=True,
             watched=False,
@@ -173,6 +186,39 @@ class XProtect:
     def index_files(self, root: str, entries: Iterable[Entry]) -> Mapping[str, bytes]:
         """Return a `cache.xml` for each bank that `entries` lie in. Raises OSError."""
         return index_files(root, entries)
+
+    def named_like(self, unit: str, folder: str, own: str | None) -> str:
+        """Return the path of a filled table in a bank, with the tag of the recorder's `own` one. Raises Unplaceable."""
+        table = parse(unit.rpartition("/")[2])
+        if table is None or table.local_us is None:
+            raise Unplaceable(f"{unit} is no name of a closed table; a recorder would take it for a live one")
+        like = None if own is None else parse(own.rpartition("/")[2])
+        name = spell(table._replace(tag=table.tag if like is None or not like.tag else like.tag))
+        return f"{folder}/{name}" if folder else name
+
+    def folders(self, root: str) -> list[str]:
+        """Return the banks: "" where `root` is one. Raises OSError."""
+        if not self._several:
+            return [""]
+        with os.scandir(root) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and self.enter(entry.name)]
+        return sorted(names)
+
+    def limits(self, root: str, folder: str) -> Limits:
+        """Return what a bank's recorder keeps there. Raises OSError."""
+        return stopped.limits(root, folder)
+
+    def indexes(self, root: str, folder: str) -> list[str]:
+        """Return the paths of a bank's indexes."""
+        return stopped.index_paths(root, folder)
+
+    def being_written(self, root: str, folder: str) -> Mapping[str, tuple[int, int]]:
+        """Return all that a recorder writes in a bank. Only once its service is stopped. Raises OSError."""
+        return stopped.being_written(root, folder)
+
+    def told_of(self, root: str, folder: str, names: Collection[str]) -> set[str]:
+        """Return which of the tables `names` the bank's index tells of."""
+        return stopped.told_of(root, folder, names)
 
     def _parts(self, path: str) -> tuple[str | None, str]:
         """Return bank and name of what lies in a bank; None for the bank where it lies elsewhere."""

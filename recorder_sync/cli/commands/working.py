@@ -141,3 +141,39 @@ def verify(
             as_json=json,
         )
     )
+
+
+def import_(
+    config: Config = DEFAULT,
+    since: Since = None,
+    until: Until = None,
+    camera: Cameras = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take the latest import out again, or one that was cut off.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be moved, and move nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    no_scan: NoScan = False,
+    json: Json = False,
+) -> None:
+    """Move what was filled beside the recorder's storage into it, while the recorder's service is stopped.
+
+    For Milestone XProtect, and not tried on a real one: try it on a copy first. Every recording is read anew and
+    compared, then the service is stopped, each is moved by one rename, the recorder's index is set aside so that it
+    makes a new one, and the service is started again. What fails is taken back. While it is stopped nothing is
+    recorded here. Exit status 1 if something stays where it was.
+    """
+    from recorder_sync.cli.importing import Asked, run
+
+    asked = Asked(
+        since=since,
+        until=until,
+        cameras=camera or [],
+        undo=undo,
+        dry_run=dry_run,
+        yes=yes,
+        scan_first=not no_scan,
+    )
+    raise typer.Exit(run(config, asked, as_json=json))

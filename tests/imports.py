@@ -1,0 +1,119 @@
+"""A recorder that lacks two hours, with the tables that fill them beside its bank, and a service that runs it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backfill.after import after_fill
+from backfill.importing.choose import Choice
+from backfill.importing.find import find
+from backfill.link.client import LinkClient
+from recorder_sync.app import App
+from recorder_sync.identity.drivers import State
+from recorder_sync.importing.importer import Importer
+from schema.errors import RecorderServiceStuck
+from schema.spans import HOUR
+from schema.values import Segment
+from tests import make
+from tests.make import T0, Bench
+from tests.xprotect import FRONT, Recorder
+
+CONFIG = make.config_text("a", "b", layout="xprotect") + '[identity]\nserver = "a"\nfolder = "identity"\n'
+LOST = (2, 3)
+
+
+@dataclass
+class Played:
+    """A service whose recorder writes only while it runs; its state is a file, so that it outlives its master."""
+
+    recorder: Recorder
+    note: Path
+    log: list[str] = field(default_factory=list)
+    fails: set[str] = field(default_factory=set)
+
+    def state(self) -> State:
+        return State(self.note.read_text())
+
+    def stop(self) -> None:
+        self._ask("stop", State.STOPPED)
+        self.recorder.kill()
+
+    def start(self) -> None:
+        self._ask("start", State.RUNNING)
+        self.recorder.wake(T0 + 7 * HOUR)
+
+    def _ask(self, what: str, state: State) -> None:
+        if what in self.fails:
+            raise RecorderServiceStuck("recorder", what, "a test wants it so")
+        if self.state() is not state:
+            self.log.append(what)
+        self.note.write_text(state.value)
+
+
+@dataclass
+class Desk:
+    """Everything to import with."""
+
+    bench: Bench
+    a: Recorder
+    b: Recorder
+    service: Played
+    clients: Sequence[LinkClient] = ()
+
+    def choice(self, **more: object) -> Choice:
+        found: Choice = find(
+            self.bench.ledger,
+            self.bench.site,
+            "a",
+            self.bench.now,
+            **{"cameras": frozenset(), **more},  # type: ignore[arg-type]
+        )
+        return found
+
+    def importer(self) -> Importer:
+        app = App(self.bench.settings, self.bench.ledger, self.bench.site)
+        return Importer(app, "a", self.service, self.clients, self.bench.clock, lambda _: None)
+
+    @property
+    def side(self) -> Path:
+        """Where the tables are that `b` gave."""
+        [store] = [one for one in self.bench.site.side.values() if one.server == "a"]
+        return Path(store.root)
+
+    def rows(self, *, beside: bool) -> list[Segment]:
+        """Return what the ledger says was filled, beside the bank or in it."""
+        stores = [one for one in self.bench.site.of("a") if (one.origin is not None) is beside]
+        with self.bench.ledger.reading() as connection:
+            return [row for one in stores for row in self.bench.ledger.segments.filled(connection, one.id)]
+
+    def is_as_before(self, bank: dict[str, bytes], side: dict[str, bytes]) -> None:
+        """Assert that bank, place beside and ledger are what they were before an import, and the recorder runs."""
+        assert self.service.state() is State.RUNNING
+        assert make.tree(self.a.bank) == bank
+        assert make.tree(self.side) == side
+        assert len(self.rows(beside=True)) == len(LOST) and not self.rows(beside=False)
+        assert self.bench.states("a", FRONT) == [("filled", 7200, 14400)]
+
+
+@contextmanager
+def desk(base: Path, **more: object) -> Iterator[Desk]:
+    """Give a recorder whose missing tables were filled beside its bank. Its spare is that of a real one."""
+    with make.bench(base, CONFIG) as bench:
+        yield laid(bench, **more)
+
+
+def laid(bench: Bench, **more: object) -> Desk:
+    """Record, fill beside the bank, and return what is there."""
+    a = Recorder(bench.root("a"), seed=1, **more)  # type: ignore[arg-type]
+    b = Recorder(bench.root("b"), seed=2, **more)  # type: ignore[arg-type]
+    b.hours(FRONT, T0, 6)
+    for hour in range(6):
+        if hour not in LOST:
+            a.hours(FRONT, T0 + hour * HOUR, 1)
+    a.record(FRONT, T0 + 6 * HOUR, T0 + 6 * HOUR + HOUR // 2)
+    bench.scan()
+    after_fill(bench.ledger, bench.site, "a", bench.fill("a").landed)
+    note = bench.base / "service"
+    note.write_text("running")
+    return Desk(bench, a, b, Played(a, note))
