@@ -24,8 +24,12 @@ class IdentityRules(Strict, frozen=True):
     """What the recorder's service is called here; it is stopped while the id changes or recordings are imported."""
     server: str | None = None
     """Which of the servers here that recorder is; needed where several are configured."""
-    manager: Literal["auto", "systemd", "windows", "supervisord"] = "auto"
+    manager: Literal["auto", "systemd", "windows", "supervisord", "command"] = "auto"
     """Who stops and starts it; `auto` takes the machine's own: Windows services or systemd."""
+    commands: dict[str, list[str]] = {}
+    """For a recorder on another machine, with manager = "command": programs with their arguments for `state`, `stop` and
+    `start`. `state` ends with 0 while it runs, 3 once it is stopped, 75 between the two, 4 if there is none, anything
+    else if that is not known; the others with 0 if it was asked to."""
     supervisor: str | None = None
     """supervisord: where it answers, `unix:/run/supervisor.sock` or `http://127.0.0.1:9001`."""
     folder: str = "identity"
@@ -73,6 +77,10 @@ def identity_problem(rules: IdentityRules, own: Collection[str], peers: Collecti
         return f"identity.server {rules.server!r} is none of the servers here: {', '.join(sorted(own))}"
     if (rules.manager == "supervisord") != (rules.supervisor is not None):
         return 'identity.supervisor and manager = "supervisord" go together'
+    if (rules.manager == "command") != bool(rules.commands):
+        return 'identity.commands and manager = "command" go together'
+    if rules.commands and (set(rules.commands) != {"state", "stop", "start"} or not all(rules.commands.values())):
+        return "identity.commands must have state, stop and start, each a program with its arguments"
     if rules.supervisor is not None and not rules.supervisor.startswith(("unix:/", "http://")):
         return f"identity.supervisor {rules.supervisor!r} is no address such as 'unix:/run/supervisor.sock'"
     least_lengths = (

@@ -1,4 +1,5 @@
-"""Stopping and starting the recorder's service under whoever manages it: systemd, Windows services, supervisord.
+"""Stopping and starting the recorder's service under whoever manages it: systemd, Windows services, supervisord, or
+commands of the operator's.
 
 Rule: a driver never guesses. `stop` returns only once the service is stopped, `start` only once it runs; what takes too
 long, fails or is not there is an error by name. Nothing but stop, start and ask: whether a service starts with the
@@ -14,7 +15,7 @@ import sys
 import time
 import xmlrpc.client  # talks to the operator's own supervisord, at an address from the configuration
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -247,12 +248,60 @@ class WindowsService(_Waiting):
             raise RecorderServiceStuck(self.name, what, getattr(error, "strerror", error)) from None
 
 
+class Commands(_Waiting):
+    """The operator's own commands, as for a recorder on another machine. Their exit status is all that counts."""
+
+    _STATES: ClassVar = {0: State.RUNNING, 3: State.STOPPED, 75: State.CHANGING}
+    _NO_SUCH_SERVICE = 4
+    """0, 3 and 4 as init scripts have them (LSB), 75 from `sysexits.h`: try again later."""
+
+    def __init__(self, name: str, wait: float, commands: Mapping[str, list[str]]) -> None:
+        super().__init__(name, wait)
+        self._commands = commands
+
+    def state(self) -> State:
+        """See Driver."""
+        done = self._run("state", _ANSWERS)
+        if done.returncode == self._NO_SUCH_SERVICE:
+            raise ServiceUnknown(self.name)
+        if done.returncode not in self._STATES:
+            raise RecorderServiceStuck(self.name, "tell its state", self._why(done))
+        return self._STATES[done.returncode]
+
+    def _ask_to(self, what: str) -> None:
+        done = self._run(what, self.wait)
+        if done.returncode:
+            raise RecorderServiceStuck(self.name, what, self._why(done))
+
+    def _run(self, what: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+        command = self._commands[what]
+        try:
+            return subprocess.run(  # noqa: S603  the operator's own command from the configuration, without a shell
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ServiceManagerMissing(command[0], error) from None
+
+    @staticmethod
+    def _why(done: "subprocess.CompletedProcess[str]") -> str:
+        said = " ".join(f"{done.stderr} {done.stdout}".split())[-200:]
+        return f"the command ended with status {done.returncode}{f': {said}' if said else ''}"
+
+
 def driver(rules: IdentityRules) -> Driver:
     """Return what stops and starts the recorder's service here. Raises ServiceManagerMissing."""
     wait = rules.wait / SECOND
     if rules.manager == "supervisord":
         assert rules.supervisor is not None
         return Supervisord(rules.service, wait, rules.supervisor)
+    if rules.manager == "command":
+        return Commands(rules.service, wait, rules.commands)
     if rules.manager == "windows" or (rules.manager == "auto" and sys.platform == "win32"):
         return WindowsService(rules.service, wait)
     if rules.manager == "auto" and not os.path.isdir(SYSTEMD_RUNS):

@@ -79,7 +79,7 @@ class IdentityHalfDone(OperatorError):
 
 
 class RecorderServiceStuck(OperatorError):
-    """the recorder's service {0} did not {1}: {2}"""
+    """the service {0} of the recorder did not {1}: {2}"""
 
     exit_code = 89
     transient = True

@@ -14,7 +14,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from recorder_sync.identity.drivers import Driver, State, Supervisord, Systemd, WindowsService, driver, told_state
+from recorder_sync.identity.drivers import (
+    Commands,
+    Driver,
+    State,
+    Supervisord,
+    Systemd,
+    WindowsService,
+    driver,
+    told_state,
+)
 from schema.errors import (
     ExtraMissing,
     OperatorError,
@@ -158,7 +167,31 @@ class UnderWindows(Machine):
         return WindowsService(name, wait)
 
 
-@pytest.fixture(params=["supervisord", "systemd", "windows"])
+TELLING = """#!{python}
+# Says by its exit status what the played systemctl says in words.
+import subprocess, sys
+said = subprocess.run(["systemctl", *sys.argv[1:]], capture_output=True, text=True)
+if sys.argv[1] != "show":
+    sys.exit(said.stderr.strip() or said.returncode)
+if "not-found" in said.stdout:
+    sys.exit(4)
+sys.exit(3 if "=inactive" in said.stdout or "=failed" in said.stdout else 0 if "=active" in said.stdout else 75)
+"""
+
+
+class UnderCommands(UnderSystemd):
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(folder, monkeypatch)
+        self._program = folder / "telling"
+        self._program.write_text(TELLING.format(python=sys.executable))
+        self._program.chmod(0o755)
+
+    def driver(self, name: str, wait: float = WAIT) -> Driver:
+        verbs = {"state": "show", "stop": "stop", "start": "start"}
+        return Commands(name, wait, {verb: [str(self._program), word, name] for verb, word in verbs.items()})
+
+
+@pytest.fixture(params=["supervisord", "systemd", "windows", "command"])
 def machine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     if request.param == "supervisord":
         found = UnderSupervisord(tmp_path)
@@ -166,6 +199,8 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         found.close()
     elif request.param == "systemd":
         yield UnderSystemd(tmp_path, monkeypatch)
+    elif request.param == "command":
+        yield UnderCommands(tmp_path, monkeypatch)
     else:
         yield UnderWindows(monkeypatch)
 
@@ -222,7 +257,8 @@ def test_rights_that_lack_are_said(machine: Machine) -> None:
         machine.states["forbidden"] = 4
     else:
         (Path(os.environ["PATH"].split(":")[0]) / "units" / "forbidden").write_text("active 0 -")
-    with pytest.raises(RightsMissing):
+    known = RecorderServiceStuck if isinstance(machine, UnderCommands) else RightsMissing
+    with pytest.raises(known, match="Access denied" if isinstance(machine, UnderCommands) else None):
         machine.driver("forbidden").stop()
 
 
@@ -231,6 +267,10 @@ def test_a_manager_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest
         Supervisord("x", 1, f"unix:{tmp_path}/nobody").state()
     with pytest.raises(ServiceManagerMissing, match="supervisord"):
         Supervisord("x", 1, "http://127.0.0.1:9").state()
+    with pytest.raises(ServiceManagerMissing, match="no-such-program"):
+        Commands("x", 1, {"state": ["no-such-program"]}).state()
+    with pytest.raises(RecorderServiceStuck, match=r"did not tell its state: .* status 1: no route"):
+        Commands("x", 1, {"state": ["sh", "-c", "echo no route >&2; exit 1"]}).state()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServiceManagerMissing, match="systemctl"):
         Systemd("x", 1).state()
@@ -243,6 +283,7 @@ def test_which_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert isinstance(driver(IdentityRules(manager="systemd")), Systemd)
     chosen = driver(IdentityRules(manager="supervisord", supervisor="unix:/s", service="x"))
     assert isinstance(chosen, Supervisord)
+    assert isinstance(driver(IdentityRules(manager="command", commands={"state": ["x"]})), Commands)
     monkeypatch.setattr("recorder_sync.identity.drivers.SYSTEMD_RUNS", str(tmp_path))
     assert isinstance(driver(IdentityRules()), Systemd)
     monkeypatch.setattr("recorder_sync.identity.drivers.SYSTEMD_RUNS", str(tmp_path / "nowhere"))
