@@ -27,9 +27,9 @@ class IdentityRules(Strict, frozen=True):
     manager: Literal["auto", "systemd", "windows", "supervisord", "command"] = "auto"
     """Who stops and starts it; `auto` takes the machine's own: Windows services or systemd."""
     commands: dict[str, list[str]] = {}
-    """For a recorder on another machine, with manager = "command": programs with their arguments for `state`, `stop` and
-    `start`. `state` ends with 0 while it runs, 3 once it is stopped, 75 between the two, 4 if there is none, anything
-    else if that is not known; the others with 0 if it was asked to."""
+    """For a recorder on another machine, with manager = "command": programs with their arguments for `state`, `stop`
+    and `start`. `state` ends with 0 while it runs, 3 once it is stopped, 75 between the two, 4 if there is none,
+    anything else if that is not known; the others with 0 if it was asked to."""
     supervisor: str | None = None
     """supervisord: where it answers, `unix:/run/supervisor.sock` or `http://127.0.0.1:9001`."""
     folder: str = "identity"

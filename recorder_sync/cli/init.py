@@ -113,10 +113,12 @@ def machine_zone() -> str:
 
 def server_names(folders: list[Path]) -> list[str]:
     """Return a plain, unique name for each folder, from its own or its parents' names."""
-    usual = {"recordings", "videos", "media", "data", "output", "storage"}
+    usual = {"recordings", "videos", "media", "data", "output", "storage", "mediadatabase"}
+    paths = [[part for part in folder.absolute().parts[1:] if part.lower() not in usual] for folder in folders]
+    while len(paths) > 1 and all(paths) and len({parts[-1] for parts in paths}) == 1:
+        paths = [parts[:-1] for parts in paths]  # what all are called alike tells nobody apart
     names: list[str] = []
-    for number, folder in enumerate(folders, 1):
-        parts = [part for part in folder.absolute().parts[1:] if part.lower() not in usual]
+    for number, parts in enumerate(paths, 1):
         names.append(_plain(parts[-1]) if parts and _plain(parts[-1]) not in ("", OWN) else f"server-{number}")
     if len(set(names)) < len(names):
         names = [f"{name}-{number}" for number, name in enumerate(names, 1)]

@@ -277,6 +277,14 @@ def test_init_makes_a_valid_name_of_any_folder(folder: str, name: str, cli: Cli,
     assert cli("scan").returncode == 0
 
 
+def test_init_names_servers_by_what_tells_their_folders_apart(cli: Cli, two: Path) -> None:
+    for server in ("a", "b"):
+        (two / "mnt" / server).mkdir(parents=True)
+        (two / server / "recordings").rename(two / "mnt" / server / "video")
+    done = cli("init", "mnt/a/video", "mnt/b/video", "-c", "other.toml", "--json")
+    assert [one["server"] for one in json.loads(done.stdout)["servers"]] == ["a", "b"]
+
+
 def test_init_refuses_what_no_configuration_can_hold(cli: Cli, tmp_path: Path) -> None:
     make.record(tmp_path / os.fsdecode(b"nvr-\xff"), "front", make.tens(0, 60))
     done = cli("init", os.fsdecode(b"nvr-\xff"))
