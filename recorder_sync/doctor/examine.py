@@ -16,6 +16,7 @@ from recorder_sync.alarms.channels import open_channel
 from recorder_sync.app import App
 from recorder_sync.doctor import facts, identity, judge
 from recorder_sync.doctor.findings import About, Finding
+from recorder_sync.identity.registry import this_registry
 from recorder_sync.importing.journal import cut_off
 from recorder_sync.linking import clients, trust_of
 from schema.errors import OperatorError, PeerIncompatible, StagingUnusable, StorageAway
@@ -51,7 +52,7 @@ def examine(
         yield About("import", "cut off").problem(said, "recorder-sync import --undo")
     if settings.peers:
         yield from _link(settings, now)
-    found = identity.facts(settings.identity, now)
+    found = identity.facts(settings.identity, now, this_registry())
     if found is not None:
         yield from identity.judge(found)
     yield from judge.alarms(_channels(settings, environment))
