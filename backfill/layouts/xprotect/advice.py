@@ -45,7 +45,7 @@ def _own(own: Known) -> Advice:
     if not own.encrypted:
         return _plain(own, "its")
     said = f"{_some(own, 'its')}, so in a peer's bank they open only if both have the same passwords (inferred)"
-    do = f"if they have, see that the peer sets {_SHARED}; if not, what it loses of them cannot be filled"
+    do = f"if both banks have the same passwords, let the peer set {_SHARED}; if not, what it loses of them is lost"
     return Advice(Sight.UNSEEN, said, do)
 
 
@@ -63,10 +63,10 @@ def _source(source: Known, shared: bool) -> Advice:
     if shared:
         said = f"{_some(source, whose)}, and brought: that the bank here has the same passwords cannot be seen"
         return Advice(
-            Sight.UNSEEN, said, "look at one that was filled; whether the same passwords are enough is unknown"
+            Sight.UNSEEN, said, "look at a table that was filled; whether the same passwords are enough is unknown"
         )
     said = f"{_some(source, whose)}, and refused: they open here only if both banks have the same passwords (inferred)"
-    do = f"if they have, set {_SHARED} for the storage here; if not, what is lost of them cannot be filled"
+    do = f"if both banks have the same passwords, set {_SHARED} here; if not, what is lost of them cannot be filled"
     return Advice(Sight.WRONG, said, do)
 
 
