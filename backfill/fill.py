@@ -27,7 +27,7 @@ from backfill.progress import (
     nobody,
 )
 from backfill.reserve import Reserve
-from backfill.site import Site
+from backfill.site import Site, spare_of
 from backfill.staging import Staging
 from backfill.storage import Storage
 from backfill.threads import Threads
@@ -137,8 +137,7 @@ async def fill(
 
 def _least_free(site: Site, server: str) -> int:
     """Return how much filling leaves free: what is configured, or what the recorder needs not to delete by itself."""
-    spares = [one.layout.traits.spare for one in site.storages if one.server == server]
-    return max([site.settings.fill.reserve, *spares])
+    return max(site.settings.fill.reserve, spare_of(site, server))
 
 
 def _note_start(ledger: Ledger, server: str, at: int, since: int | None) -> int:

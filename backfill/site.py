@@ -79,7 +79,7 @@ def build_site(settings: Settings, ledger: Ledger) -> Site:
     for storage in storages:
         if takes_side(storage):
             for source in (*storages, *remote):
-                if source.server != storage.server and source.origin is None:
+                if _gives(source, storage):
                     side[storage.id, source.id] = _side_store(storage, source, ledger)
     servers = (*(server.name for server in settings.servers), *(peer.name for peer in settings.peers))
     return Site(settings, servers, tuple(storages), side, remote, problems)
@@ -145,6 +145,21 @@ def takes_tree(storage: Storage) -> bool:
     """Tell whether filled segments go into this storage's tree."""
     fill = storage.settings.fill
     return fill == "tree" or (fill == "auto" and storage.layout.traits.fill == "tree")
+
+
+def sources(site: Site, storage: Storage) -> list[Storage]:
+    """Return the storages that this one can be filled from."""
+    return [one for one in (*site.storages, *site.remote) if _gives(one, storage)]
+
+
+def _gives(source: Storage, storage: Storage) -> bool:
+    """Tell whether `storage` can be filled from `source`: from what another server's recorder wrote."""
+    return source.server != storage.server and source.origin is None
+
+
+def spare_of(site: Site, server: str) -> int:
+    """Return how many bytes of free space the recorders of a server need so that they do not delete by themselves."""
+    return max((one.layout.traits.spare for one in site.storages if one.server == server), default=0)
 
 
 def own_names(storage: Storage, source: Storage) -> bool:

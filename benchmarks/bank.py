@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from benchmarks.data import START
-from benchmarks.pair import SOURCE
+from benchmarks.pair import SOURCE, config_text
 
 _CAMERA = UUID("11f3a5c0-6f0f-4d0e-9b58-7f2f2a0c9e10")
 _MEDIA = "7ea9b53b-749e-420b-891b-43b238f6144e"
@@ -26,16 +26,6 @@ _HOUR = 3600
 _BLOCK, _INDEX, _EMPTY = bytes(2000), bytes(8 + 40 * 100), bytes(12)
 _REST_SECONDS = 2.5
 """What was written a moment ago is looked at once more; that is not what is asked here."""
-
-_CONFIG = f"""
-ledger = "ledger.db"
-
-[[servers]]
-name = "{SOURCE}"
-[[servers.storages]]
-root = "{SOURCE}/bank"
-layout = "xprotect"
-"""
 
 
 class Bank:
@@ -111,7 +101,7 @@ def measure_bank(folder: Path, cameras: int, hours: int) -> dict[str, Any]:
     from recorder_sync.app import opened
 
     (folder / SOURCE / "bank").mkdir(parents=True)
-    (folder / "recorder-sync.toml").write_text(_CONFIG)
+    (folder / "recorder-sync.toml").write_text(config_text("xprotect", (SOURCE, f"{SOURCE}/bank")))
     bank = Bank(folder / SOURCE / "bank", cameras)
     bank.close(cameras * hours)
     os.sync()

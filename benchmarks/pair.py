@@ -15,21 +15,19 @@ SOURCE = "nvr-a"
 DESTINATION = "nvr-b"
 _PIECE = 1024 * 1024
 
-_CONFIG = """
-ledger = "ledger.db"
-
+_RESERVE = """
 [fill]
 reserve = "1 MB"
 """
 
-_SERVER = """
-[[servers]]
-name = "{name}"
 
-[[servers.storages]]
-root = "{name}/recordings"
-layout = "frigate"
-"""
+def config_text(layout: str, *roots: tuple[str, str]) -> str:
+    """Return a configuration of servers with one storage each. `roots`: a server's name, and where its storage lies."""
+    servers = (
+        f'\n[[servers]]\nname = "{name}"\n\n[[servers.storages]]\nroot = "{root}"\nlayout = "{layout}"\n'
+        for name, root in roots
+    )
+    return 'ledger = "ledger.db"\n' + "".join(servers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,8 @@ class Pair:
         """Write the trees, settle the ledger and keep a copy of it; returns how each storage's scans went."""
         self.base.mkdir(parents=True)
         data.build(self.source, self.destination, self.shape)
-        self.config.write_text(_CONFIG + "".join(_SERVER.format(name=name) for name in (SOURCE, DESTINATION)))
+        roots = ((name, f"{name}/recordings") for name in (SOURCE, DESTINATION))
+        self.config.write_text(config_text("frigate", *roots) + _RESERVE)
         os.sync()
         settled = measure.run(measure.worker("settle", str(self.config)), written=self.base, syncs=True, works=True)
         (self.base / "settled").mkdir()

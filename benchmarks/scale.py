@@ -14,7 +14,7 @@ from backfill.peer import FolderPeer
 from backfill.site import Site, build_site
 from backfill.survey import Question, plan, survey
 from benchmarks.data import HOUR, START
-from benchmarks.pair import DESTINATION, SOURCE
+from benchmarks.pair import DESTINATION, SOURCE, config_text
 from schema.ledger import Ledger
 from schema.ledger.folders import FolderChange
 from schema.settings import parse
@@ -26,29 +26,14 @@ BATCH = 4000
 """Segments a transaction, as in a scan."""
 LOOKS = 5
 
-_CONFIG = f"""
-ledger = "ledger.db"
-
-[[servers]]
-name = "{SOURCE}"
-[[servers.storages]]
-root = "{SOURCE}"
-layout = "frigate"
-
-[[servers]]
-name = "{DESTINATION}"
-[[servers.storages]]
-root = "{DESTINATION}"
-layout = "frigate"
-"""
-
 
 def measure_ledger(folder: Path, wanted: int, length: int) -> dict[str, Any]:
     """Take in `wanted` segments of two servers, of which one lacks an hour of every camera, and plan that hour.
 
     `length` is that of a segment in seconds, a divisor of 3600.
     """
-    settings = parse(_CONFIG.encode(), folder / "recorder-sync.toml")
+    text = config_text("frigate", (SOURCE, SOURCE), (DESTINATION, DESTINATION))
+    settings = parse(text.encode(), folder / "recorder-sync.toml")
     per_hour = HOUR // length
     each = (wanted + CAMERAS * per_hour) // (2 * CAMERAS)
     hole = range(each // 2 // per_hour * per_hour, each // 2 // per_hour * per_hour + per_hour)

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from recorder_sync.identity.clone import Cloner, Permit
 from recorder_sync.identity.drivers import State
 from recorder_sync.identity.exchange import Posix, System
 from recorder_sync.identity.interlock import Verdict
 from recorder_sync.identity.place import Place
-from recorder_sync.identity.registry import NoRegistry, Registry
+from recorder_sync.identity.registry import KEY, NoRegistry, Registry
 from recorder_sync.identity.vault import Known
 from schema.errors import RecorderServiceStuck
 
@@ -99,3 +100,45 @@ class Bench:
         assert self.path.read_bytes() == content
         assert self.note.read_text() == state
         assert [one.name for one in self.path.parent.iterdir()] == ["RecorderConfig.xml"]
+
+
+class PlayedWinreg:
+    """Plays the part of `winreg` that is used; `values` is None where even the key is not there."""
+
+    KEY_READ, KEY_SET_VALUE, KEY_WOW64_64KEY, REG_SZ, REG_DWORD, HKEY_LOCAL_MACHINE = 1, 2, 256, 1, 4, "HKLM"
+
+    def __init__(
+        self, values: dict[str, tuple[object, int]] | None, *, readable: bool = True, writable: bool = True
+    ) -> None:
+        self.values = values
+        self.readable = readable
+        self.writable = writable
+
+    def OpenKey(self, root: str, path: str, _: int, access: int) -> Any:  # noqa: N802
+        assert (root, path) == ("HKLM", KEY)
+        assert access & self.KEY_WOW64_64KEY
+        if self.values is None:
+            raise FileNotFoundError(2, "not there")
+        if not (self.writable if access & self.KEY_SET_VALUE else self.readable):
+            raise PermissionError(13, "Access is denied")
+        return Key(self.values)
+
+    def QueryValueEx(self, key: "Key", name: str) -> tuple[object, int]:  # noqa: N802
+        if name not in key.values:
+            raise FileNotFoundError(2, "not there")
+        return key.values[name]
+
+    def SetValueEx(self, key: "Key", name: str, _: int, kind: int, value: str) -> None:  # noqa: N802
+        key.values[name] = value, kind
+
+
+class Key:
+    """An open key."""
+
+    def __init__(self, values: dict[str, tuple[object, int]]) -> None:
+        self.values = values
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...

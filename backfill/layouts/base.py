@@ -7,7 +7,7 @@ and that one reads.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
@@ -253,21 +253,52 @@ class Recognising(Protocol):
         ...
 
 
-class Advice(NamedTuple):
-    """What operators should see to around a recorder's storage."""
+class Sight(Enum):
+    """How a need of a recorder stands."""
 
+    GOOD = "good"
+    """It was looked at, and is met."""
+    UNSEEN = "unseen"
+    """It cannot be seen from here."""
+    WRONG = "wrong"
+    """It is not met now."""
+
+
+class Advice(NamedTuple):
+    """What operators should know, or see to, around a recorder's storage."""
+
+    sight: Sight
     says: str
-    do: str
-    wrong: bool = False
-    """Whether something is so now; else it cannot be seen from here."""
+    do: str = ""
+
+
+class Known(NamedTuple):
+    """What the ledger here knows of the segments of one storage."""
+
+    title: str
+    segments: int | None
+    """Those that count; None: the storage is a peer's, and only the peer's own ledger knows of each."""
+    encrypted: int = 0
+    """How many of them their recorder encrypted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What a recorder's needs are held against."""
+
+    free: int | None
+    """Bytes of free space at the storage; None if unknown."""
+    own: Known
+    sources: Sequence[Known] = ()
+    """The storages of the same layout that this one can be filled from."""
 
 
 @runtime_checkable
 class Advising(Protocol):
     """A layout whose recorder has needs beyond those of any folder."""
 
-    def advise(self, free: int | None) -> Sequence[Advice]:
-        """Return what to see to. `free`: bytes of free space at the storage; None if unknown."""
+    def advise(self, around: Around) -> Sequence[Advice]:
+        """Return what to say of those needs."""
         ...
 
 

@@ -6,22 +6,23 @@ it is looked at all the same.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from backfill.layouts.base import Advising
+from backfill.layouts.base import Advice, Advising, Around, Known
 from backfill.link.client import LinkClient
 from backfill.oddities import sentences
 from backfill.sampling import sample
-from backfill.site import takes_tree
+from backfill.site import sources, spare_of, takes_tree
 from backfill.storage import Storage
 from recorder_sync.alarms.channels import open_channel
 from recorder_sync.app import App
 from recorder_sync.doctor import facts, identity, judge
 from recorder_sync.doctor.findings import About, Finding
+from recorder_sync.identity.registry import this_registry
 from recorder_sync.importing.journal import cut_off
 from recorder_sync.linking import clients, trust_of
 from schema.errors import OperatorError, PeerIncompatible, StagingUnusable, StorageAway
 from schema.settings import Settings
 from schema.spans import SECOND
-from schema.values import State
+from schema.values import Mark, State
 from schema.wire import PROTOCOL
 
 
@@ -42,8 +43,7 @@ def examine(
     watches = facts.watches()
     for storage in app.site.storages:
         known = storage_facts(app, storage, now())
-        reserve = max(settings.fill.reserve, storage.layout.traits.spare)
-        yield from judge.storage(known, reserve=reserve, rescan=settings.scan.rescan, watches=watches)
+        yield from judge.storage(known, reserve=settings.fill.reserve, rescan=settings.scan.rescan, watches=watches)
     for problem in app.site.problems:
         yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
     yield judge.service(service_problem)
@@ -51,7 +51,7 @@ def examine(
         yield About("import", "cut off").problem(said, "recorder-sync import --undo")
     if settings.peers:
         yield from _link(settings, now)
-    found = identity.facts(settings.identity, now)
+    found = identity.facts(settings.identity, now, this_registry())
     if found is not None:
         yield from identity.judge(found)
     yield from judge.alarms(_channels(settings, environment))
@@ -72,9 +72,9 @@ def storage_facts(app: App, storage: Storage, now: int) -> judge.StorageFacts:
         missing = error
     found = sample(storage.root)
     scanned = app.ledger.storage_note(storage.id)[2]
+    own = _known(app, storage)
     with app.ledger.reading() as connection:
-        known = app.ledger.segments.count(connection, storage.id).get(State.SEALED, (0, 0))[0]
-        folders = len(app.ledger.folders.known(connection, storage.id))
+        folders = len(app.ledger.folders.known(connection, storage.id)) if storage.layout.traits.watched else None
     tree = takes_tree(storage)
     return judge.StorageFacts(
         title=storage.title,
@@ -82,7 +82,7 @@ def storage_facts(app: App, storage: Storage, now: int) -> judge.StorageFacts:
         root=root,
         sampled=len(found.files),
         read=sum(storage.layout.read(path) is not None for path in found.files),
-        known=known,
+        known=own.segments or 0,
         denied=tuple(found.denied),
         scanned_age=now - scanned if scanned else None,
         odd=tuple(sentences(storage.title, app.odd(storage))),
@@ -91,8 +91,27 @@ def storage_facts(app: App, storage: Storage, now: int) -> judge.StorageFacts:
         state=state,
         state_missing=missing,
         folders=folders,
-        advice=tuple(storage.layout.advise(root.free)) if isinstance(storage.layout, Advising) else (),
+        spare=spare_of(app.site, storage.server),
+        advice=_advice(app, storage, own, root.free),
     )
+
+
+def _advice(app: App, storage: Storage, own: Known, free: int | None) -> tuple[Advice, ...]:
+    """Return what the layout says of its recorder's needs. `free`: bytes at the storage; None if unknown."""
+    if not isinstance(storage.layout, Advising):
+        return ()
+    same = [one for one in sources(app.site, storage) if one.settings.layout == storage.settings.layout]
+    return tuple(storage.layout.advise(Around(free=free, own=own, sources=[_known(app, one) for one in same])))
+
+
+def _known(app: App, storage: Storage) -> Known:
+    """Return what the ledger here knows of a storage's segments."""
+    if storage.remote:
+        return Known(storage.title, None)
+    with app.ledger.reading() as connection:
+        sealed = app.ledger.segments.count(connection, storage.id).get(State.SEALED, (0, 0))[0]
+        encrypted = app.ledger.segments.marked(connection, storage.id, Mark.ENCRYPTED)
+    return Known(storage.title, sealed, encrypted)
 
 
 def _link(settings: Settings, now: Callable[[], int]) -> Iterator[Finding]:

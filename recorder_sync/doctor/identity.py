@@ -13,6 +13,7 @@ from recorder_sync.identity.drivers import State, driver
 from recorder_sync.identity.guid import same
 from recorder_sync.identity.interlock import Reading
 from recorder_sync.identity.place import Place
+from recorder_sync.identity.registry import WHERE, Kept, Registry, held
 from recorder_sync.identity.signals import knock
 from recorder_sync.identity.vault import Known, Vault
 from schema.errors import OperatorError
@@ -37,9 +38,11 @@ class IdentityFacts:
     """Microseconds since that was read."""
     ports: tuple[tuple[str, Reading, str], ...]
     """Each address, what it says, and the sentence for it."""
+    registry: Kept | None = None
+    """What the machine's registry holds; None on a machine that has none."""
 
 
-def facts(rules: IdentityRules, now: Callable[[], int]) -> IdentityFacts | None:
+def facts(rules: IdentityRules, now: Callable[[], int], registry: Registry) -> IdentityFacts | None:
     """Return what is to be known; None where no identity is configured."""
     if rules.config is None:
         return None
@@ -53,6 +56,7 @@ def facts(rules: IdentityRules, now: Callable[[], int]) -> IdentityFacts | None:
         kept=kept,
         age=now() - kept.at if isinstance(kept, Known) else None,
         ports=tuple((one, *knock(one, rules.probe / SECOND)) for one in rules.ports),
+        registry=held(registry),
     )
 
 
@@ -66,6 +70,8 @@ def _tried(look: Callable[[], _T]) -> _T | OperatorError:
 def judge(found: IdentityFacts) -> Iterator[Finding]:
     """Yield what is to be said of the recorder's identity."""
     yield _file(found)
+    if found.registry is not None:
+        yield _registry(found.registry, found.here)
     about = About("identity", "service")
     if isinstance(found.service, OperatorError):
         yield about.error(found.service)
@@ -84,6 +90,23 @@ def _file(found: IdentityFacts) -> Finding:
         do = "nothing while that one is down; else 'recorder-sync clone-id --undo'"
         return about.warning(f"the recorder here has the id of {server}, not its own {found.here.own}", do)
     return about.ok(f"the recorder here has its own id {found.here.own}")
+
+
+def _registry(kept: Kept, here: Situation | OperatorError) -> Finding:
+    """Return whether the registry holds the id of the file; that it is to, is recalled and nowhere documented."""
+    about = About("identity", WHERE)
+    if kept.problem:
+        return about.unknown(f"it could not be read: {kept.problem}", "run this as the account of the service")
+    if kept.id is None:
+        return about.unknown("it is not there; whether this release of the recorder has it is not known")
+    if isinstance(here, OperatorError):
+        return about.unknown("the recorder's file could not be read, so there is no id to hold it against")
+    if same(kept.id, here.document.id):
+        return about.ok(f"it holds the id of the recorder's file, {here.document.id}")
+    return about.warning(
+        f"it holds {kept.id[:60]!r}, and the recorder's file {here.document.id}",
+        "see which is right: 'recorder-sync clone-id' changes it only where both are the same",
+    )
 
 
 def _primary(found: IdentityFacts, server: str) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ so that an operator sees that it was looked at.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from backfill.layouts.base import Advice
+from backfill.layouts.base import Advice, Sight
 from recorder_sync.doctor.facts import Place
 from recorder_sync.doctor.findings import About, Finding
 from schema.errors import OperatorError
@@ -47,14 +47,16 @@ class StorageFacts:
     side: Place | None = None
     state: Place | None = None
     state_missing: OperatorError | None = None
-    folders: int = 0
-    """Folders that have to be watched."""
+    folders: int | None = None
+    """Folders that have to be watched; None: nothing is, the storage is only listed now and then."""
+    spare: int = 0
+    """Bytes of free space that the recorder itself needs."""
     advice: tuple[Advice, ...] = ()
-    """What the recorder needs beyond that."""
+    """What is to be said of the recorder's needs beyond those of any folder."""
 
 
 def storage(facts: StorageFacts, *, reserve: int, rescan: int, watches: int | None) -> Iterator[Finding]:
-    """Yield what is to be said of a storage. `reserve` in bytes, `rescan` in microseconds."""
+    """Yield what is to be said of a storage. `reserve`: bytes, as configured; `rescan` in microseconds."""
     about = About("storage", facts.title)
     if facts.missing is not None:
         yield about.error(facts.missing)
@@ -65,7 +67,13 @@ def storage(facts: StorageFacts, *, reserve: int, rescan: int, watches: int | No
     yield from _space(about, facts, reserve)
     yield from _watching(about, facts, watches)
     for one in facts.advice:
-        yield about.warning(one.says, one.do) if one.wrong else about.unknown(one.says, one.do)
+        yield _advised(about, one)
+
+
+def _advised(about: About, advice: Advice) -> Finding:
+    if advice.sight is Sight.WRONG:
+        return about.warning(advice.says, advice.do)
+    return about.ok(advice.says) if advice.sight is Sight.GOOD else about.unknown(advice.says, advice.do)
 
 
 def _names(about: About, facts: StorageFacts) -> Iterator[Finding]:
@@ -124,20 +132,24 @@ def _landing(about: About, facts: StorageFacts) -> Iterator[Finding]:
 
 
 def _space(about: About, facts: StorageFacts, reserve: int) -> Iterator[Finding]:
-    free = facts.root.free
+    free, kept = facts.root.free, max(reserve, facts.spare)
     if free is None:
         yield about.unknown("its free space cannot be asked")
-    elif free <= reserve:
+    elif free <= kept:
+        # What the recorder itself needs is kept whatever fill.reserve says.
+        helps = ", or lower fill.reserve" if free > facts.spare else ""
         yield about.problem(
-            f"{human_size(free)} free, {human_size(reserve)} are kept for live recording: nothing is filled",
-            "free some space, or lower fill.reserve",
+            f"{human_size(free)} free, {human_size(kept)} are kept for live recording: nothing is filled",
+            f"free some space{helps}",
         )
     else:
-        yield about.ok(f"{human_size(free)} free, of which {human_size(reserve)} stay for live recording")
+        yield about.ok(f"{human_size(free)} free, of which {human_size(kept)} stay for live recording")
 
 
 def _watching(about: About, facts: StorageFacts, watches: int | None) -> Iterator[Finding]:
     kind = facts.root.filesystem
+    if facts.folders is None:
+        return
     if kind in _FAR:
         yield about.warning(
             f"it lies on {kind}, where the kernel does not tell what others write: it is listed anew now and then",

@@ -6,12 +6,15 @@ is changed only if it is there and holds the id that the file had; else it is le
 
 import importlib
 import sys
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recorder_sync.identity.guid import same
 
 KEY = r"SOFTWARE\Wow6432Node\VideoOS\Recorder\Installation"
 VALUE = "RecorderIDOnMachine"
+WHERE = f"registry value {VALUE} (unverified)"
+"""How operators are told of it."""
 
 
 class Registry(Protocol):
@@ -67,21 +70,40 @@ def this_registry() -> Registry:
     return WindowsRegistry() if sys.platform == "win32" else NoRegistry()
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the registry holds beside the recorder's file."""
+
+    id: str | None
+    """None: the value is not there, or could not be read."""
+    problem: str = ""
+    """Why it could not be read."""
+
+
+def held(registry: Registry) -> Kept | None:
+    """Return what the registry holds; None on a machine that has none."""
+    if isinstance(registry, NoRegistry):
+        return None
+    try:
+        return Kept(registry.read())
+    except OSError as error:
+        return Kept(None, str(error.strerror or error))
+
+
 def follow(registry: Registry, old: str, new: str) -> str:
     """Let the registry say `new` where it says `old`; returns a sentence about what was done, empty without one.
 
     What cannot be read or written is said, not raised: whether the recorder looks there is not known.
     """
-    where = f"registry value {VALUE} (unverified)"
     try:
         found = registry.read()
         if found is None:
-            return f"{where}: not there, nothing changed" if not isinstance(registry, NoRegistry) else ""
+            return f"{WHERE}: not there, nothing changed" if not isinstance(registry, NoRegistry) else ""
         if same(found, new):
-            return f"{where}: has that id already"
+            return f"{WHERE}: has that id already"
         if not same(found, old):
-            return f"{where}: holds {found[:60]!r}, which is neither id, and was left alone"
+            return f"{WHERE}: holds {found[:60]!r}, which is neither id, and was left alone"
         registry.write(new)
     except OSError as error:
-        return f"{where}: could not be changed: {error.strerror or error}"
-    return f"{where}: changed"
+        return f"{WHERE}: could not be changed: {error.strerror or error}"
+    return f"{WHERE}: changed"

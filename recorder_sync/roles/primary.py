@@ -8,19 +8,16 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from backfill.link.client import LinkClient
 from recorder_sync.identity.clone import situation
 from recorder_sync.identity.drivers import State, driver
 from recorder_sync.identity.guid import same
 from recorder_sync.identity.place import Place
-from recorder_sync.roles.decide import Act, Holds, Peer, Phase, primary
+from recorder_sync.roles.decide import Act, Holds, Peer, primary
+from recorder_sync.roles.saying import Saying
 from schema.errors import OperatorError
 from schema.identity import IdentityRules
 from schema.spans import SECOND
-
-_log = structlog.get_logger()
 
 
 class Primary:
@@ -39,9 +36,8 @@ class Primary:
     ) -> None:
         self._rules = rules
         self._clients = clients
-        self._tell = tell
+        self._saying = Saying(tell, decided="identity.primary", failed="identity.not_started")
         self._began: float | None = None
-        self._phase: Phase | None = None
         self.waits = False
         """Whether the recorder is to be started as soon as its id is free."""
 
@@ -57,14 +53,11 @@ class Primary:
         try:
             done = self._look()
         except OperatorError as error:
-            self._tell(f"the recorder here is not started: {error}")
-            if self._phase is not Phase.DOUBT:
-                self._phase = Phase.DOUBT
-                _log.error("identity.not_started", said=str(error))
+            self._saying.failed(error, f"the recorder here is not started: {error}")
             return False
         if done:
             self.waits = False
-            self._tell("")
+            self._saying.nothing()
         return done
 
     def _look(self) -> bool:
@@ -78,10 +71,7 @@ class Primary:
         peers = [_asked(client, own) for client in self._clients]
         waited = time.monotonic() - self._began
         decision = primary(peers, waited=waited, alone=self._rules.alone / SECOND)
-        self._tell(decision.said)
-        if decision.phase is not self._phase:
-            self._phase = decision.phase
-            _log.info("identity.primary", said=decision.said)
+        self._saying.decided(decision)
         if decision.act is not Act.START:
             return False
         with Place(self._rules.folder).locked():  # an import may have it stopped

@@ -17,7 +17,8 @@ from recorder_sync.identity.here import Here
 from recorder_sync.identity.interlock import must_return
 from recorder_sync.identity.journal import Entry, Step
 from recorder_sync.identity.vault import Vault
-from recorder_sync.roles.decide import Act, Decision, Memory, Phase, Rules, rested, resting, standby
+from recorder_sync.roles.decide import Act, Decision, Memory, Rules, rested, resting, standby
+from recorder_sync.roles.saying import Saying
 from recorder_sync.service.events import Events
 from schema.errors import OperatorError
 from schema.spans import SECOND
@@ -40,12 +41,10 @@ class Standby:
     ) -> None:
         self._here = here
         self._events = events
-        self._tell = tell
+        self._saying = Saying(tell, decided="identity.standby", failed="identity.failed")
         rules = here.rules
         self._rules = Rules(down=rules.down / SECOND, settle=rules.settle / SECOND)
         self._memory = Memory()
-        self._phase: Phase | None = None
-        self._failing = False
 
     async def run(self) -> None:
         """Look and act until cancelled. What is begun is ended: no recorder is left between two ids by a stop."""
@@ -61,12 +60,7 @@ class Standby:
             self._look()
         except OperatorError as error:
             self._memory = rested(self._memory, time.monotonic())
-            self._tell(f"{error}; nothing more is tried for {self._rules.settle:g} s")
-            if not self._failing:
-                _log.error("identity.failed", said=str(error))
-            self._failing, self._phase = True, None
-        else:
-            self._failing = False
+            self._saying.failed(error, f"{error}; nothing more is tried for {self._rules.settle:g} s")
 
     def _look(self) -> None:
         here, began = self._here, time.monotonic()
@@ -90,10 +84,7 @@ class Standby:
         self._do(decision, entry)
 
     def _do(self, decision: Decision, entry: Entry | None) -> None:
-        self._tell(decision.said)
-        if decision.phase is not self._phase:
-            self._phase = decision.phase
-            _log.info("identity.standby", said=decision.said)
+        self._saying.decided(decision)
         if decision.act is Act.TAKE:
             self._take(decision.said)
         elif decision.act is Act.RETURN and entry is not None:

@@ -14,7 +14,7 @@ from schema.ledger.names import Names
 from schema.ledger.rows import from_row, rows_query
 from schema.spans import Span
 from schema.tables import folders, segments, storages
-from schema.values import Segment, State
+from schema.values import Mark, Segment, State
 
 # Asked once a folder or a camera: building the expression each time would cost more than the answer.
 _IN_FOLDER = rows_query().where(segments.c.folder_id == bindparam("folder"))
@@ -135,6 +135,15 @@ class SegmentLookup:
             .group_by(folders.c.path)
         )
         return {path: int(size) for path, size in rows}
+
+    def marked(self, connection: Connection, storage_id: int, mark: Mark) -> int:
+        """Return how many sealed segments bear a mark."""
+        rows = select(func.count()).where(
+            segments.c.storage_id == storage_id,
+            segments.c.state == int(State.SEALED),
+            segments.c.marks.bitwise_and(int(mark)) != 0,
+        )
+        return connection.execute(rows).scalar_one()
 
     def manifest(self, connection: Connection, segment: Segment) -> tuple[FileManifest, ...]:
         """Return the digests of `segment`'s files and chunks; empty if none were taken or they are damaged."""

@@ -24,7 +24,7 @@ from schema.ledger.folders import FolderChange
 from schema.ledger.manifests import FileManifest, digest_of
 from schema.ledger.segments import Landing
 from schema.spans import SECOND, Run, Span, runs
-from schema.values import Cause, FillResult, Kind, Outage, Refusal, Refused, Segment, State, Task
+from schema.values import Cause, FillResult, Kind, Mark, Outage, Refusal, Refused, Segment, State, Task
 
 T0 = 1_795_348_800 * SECOND
 JOINT = SECOND
@@ -156,6 +156,18 @@ def test_a_window_gives_what_overlaps_it_and_nothing_else(ledger: Ledger, storag
             found = ledger.segments.window(connection, storage, "front", span)
         assert sorted(one.path for one in found) == sorted(one.path for one in added if one.span.overlaps(span))
         assert [one.start for one in found] == sorted(one.start for one in found)
+
+
+def test_segments_with_a_mark_are_counted_by_storage_if_they_count(ledger: Ledger, storage: int) -> None:
+    other = ledger.storage_id("b", "main")
+    both, doubt = Mark.ENCRYPTED | Mark.SUSPECT, int(Mark.UNCERTAIN)
+    take_in(ledger, [segment(storage, n * 10, marks=m) for n, m in enumerate((0, doubt, Mark.ENCRYPTED, both))])
+    take_in(ledger, [segment(storage, 900, marks=int(Mark.ENCRYPTED), state=State.OPEN, camera="yard")])
+    take_in(ledger, [segment(other, 0, marks=int(Mark.ENCRYPTED))])
+    with ledger.reading() as connection:
+        marked = [ledger.segments.marked(connection, one, Mark.ENCRYPTED) for one in (storage, other)]
+        assert marked == [2, 1]
+        assert ledger.segments.marked(connection, storage, Mark.UNCLOSED) == 0
 
 
 def test_a_forgotten_storage_is_empty_and_the_others_are_not(ledger: Ledger, storage: int) -> None:

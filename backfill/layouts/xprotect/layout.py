@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from backfill.layouts.base import (
     Advice,
+    Around,
     CompleteRule,
     EndRule,
     Entry,
@@ -23,6 +24,7 @@ from backfill.layouts.base import (
 )
 from backfill.layouts.patterned import refuse_unknown_options
 from backfill.layouts.xprotect import stopped
+from backfill.layouts.xprotect.advice import ARCHIVES, advice
 from backfill.layouts.xprotect.index import BankIndex, LastGood
 from backfill.layouts.xprotect.names import TableName, What, is_device, of_a_bank, parse, spell, what
 from backfill.layouts.xprotect.recognise import recognise
@@ -40,9 +42,7 @@ _OPTIONS = {
 }
 """Each option with its values, the default first."""
 
-_ARCHIVES, _DELETES = 5 * 10**9, 10**9
-_SCANNED = ".blk and .idx"
-_RECORDER_SPARE = _ARCHIVES + 10**9
+_RECORDER_SPARE = ARCHIVES + 10**9
 """Below 5 GB free the recorder archives or deletes its oldest recordings; some of what is free is its to write in."""
 
 LIVE = "live table, being written: never opened"
@@ -152,21 +152,9 @@ class XProtect:
         bank, name = self._parts(folder)
         return bank is not None and what(name, export=self._export) is What.CLOSED
 
-    def advise(self, free: int | None) -> Sequence[Advice]:
-        """Return what a bank needs: its space, and that no other program opens it."""
-        found = [
-            Advice(
-                "whether a virus scanner leaves the bank alone cannot be seen from here",
-                f"exclude the bank's folder and {_SCANNED} files from it (usual practice; the vendor's own list was not"
-                " found)",
-            )
-        ]
-        for limit, does in ((_DELETES, "only deletes"), (_ARCHIVES, "archives or deletes")):
-            if free is not None and free < limit:
-                said = f"below {limit // 10**9} GB free the recorder {does} its oldest recordings (documented)"
-                found.append(Advice(said, "free some space, or let the recorder keep less", wrong=True))
-                break
-        return found
+    def advise(self, around: Around) -> Sequence[Advice]:
+        """Return what to say of the bank's needs."""
+        return tuple(advice(around, shared=self._traits.decrypts))
 
     def remark(self, path: str, *, folder: bool) -> str | None:
         """Return why an entry that is neither a table nor a bank is skipped; nothing for what belongs there."""

@@ -1,16 +1,20 @@
 """The examination of a whole host, with real folders, a real ledger and a real peer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from recorder_sync.app import App
+from recorder_sync.doctor import facts
 from recorder_sync.doctor.examine import examine
 from recorder_sync.doctor.findings import Finding, Verdict
 from schema.service import AlarmChannel
 from schema.settings import Settings
 from schema.spans import SECOND
 from tests import links, make
+from tests.xprotect import FRONT, Recorder
 
 
 def examined(pair: links.Pair, settings: Settings | None = None, problem: str = "") -> list[Finding]:
@@ -78,3 +82,62 @@ def test_a_storage_that_is_away_and_a_missing_secret_are_problems(tmp_path: Path
         found = examined(pair, msgspec.structs.replace(pair.a.settings, alarms=[channel]))
         assert of(found, "storage") == [("a/main", Verdict.PROBLEM)]
         assert of(found, "alarms") == [("duty", Verdict.PROBLEM)]
+
+
+def said(bench: make.Bench, title: str, word: str) -> list[tuple[Verdict, str]]:
+    """Return what is said of a storage in sentences that hold `word`."""
+    found = examine(App(bench.settings, bench.ledger, bench.site), now=bench.clock, service_problem="", environment={})
+    return [(one.verdict, one.says) for one in found if one.subject == title and word in one.says]
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"), [("", Verdict.WARNING), ('options = { passwords = "shared" }', Verdict.UNKNOWN)]
+)
+def test_how_many_tables_of_both_banks_are_encrypted_is_counted(tmp_path: Path, more: str, verdict: Verdict) -> None:
+    with make.bench(tmp_path, make.config_text("a", "b", "c", layout="xprotect", more=more)) as bench:
+        Recorder(bench.root("a")).hours(FRONT, make.T0, 2)
+        Recorder(bench.root("b"), encrypted=True).hours(FRONT, make.T0, 3)
+        assert [one for one, _ in said(bench, "a/main", "encrypted")] == [Verdict.UNKNOWN] * 3
+        bench.scan()
+        own, b, c = said(bench, "a/main", "encrypted")
+        assert own == (Verdict.OK, "none of its 2 tables is encrypted")
+        assert b[0] is verdict and "3 of b/main's 3 tables are encrypted" in b[1]
+        assert c[0] is Verdict.UNKNOWN and "the ledger has none of them yet" in c[1]
+        own, a, _ = said(bench, "b/main", "encrypted")
+        assert own[0] is Verdict.UNKNOWN and "3 of its 3 tables are encrypted" in own[1]
+        assert a == (Verdict.OK, "none of a/main's 2 tables is encrypted")
+
+
+def test_only_what_a_bank_can_be_filled_from_is_held_against_it(tmp_path: Path) -> None:
+    text = make.config_text("a", "b", layout="xprotect") + make.config_text("c", head="")
+    with make.bench(tmp_path, text) as bench:
+        [b] = [one for one in bench.site.storages if one.server == "b"]
+        brought = replace(b, name="main from a/main", origin="a", remote=True)
+        bench.site = replace(bench.site, remote=(brought,))
+        _, only = said(bench, "a/main", "encrypted")
+        assert "b/main's" in only[1], "neither another recorder's files nor what was itself brought"
+
+
+def test_of_tables_on_another_host_only_that_one_can_tell(tmp_path: Path) -> None:
+    with links.linked(tmp_path, layout="xprotect") as pair:
+        Recorder(pair.a.root("a")).hours(FRONT, make.T0, 2)
+        Recorder(pair.b.root("b"), encrypted=True).hours(FRONT, make.T0, 3)
+        pair.a.scan()
+        pair.b.scan()
+        pair.follow()
+        own, b = said(pair.a, "a/main", "encrypted")
+        assert own[0] is Verdict.OK
+        assert b == (Verdict.UNKNOWN, "whether b/main's tables are encrypted is known on its own host only")
+
+
+def test_the_folders_of_a_bank_do_not_count_against_the_kernel_as_nobody_watches_them(
+    pair: make.Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "watches", lambda: 0)
+    make.record(pair.root("a"), "front", make.tens(0, 60))
+    pair.scan()
+    assert [one for one, _ in said(pair, "a/main", "watched")] == [Verdict.WARNING]
+    with make.bench(tmp_path / "banks", make.config_text("a", "b", layout="xprotect")) as bench:
+        Recorder(bench.root("a")).hours(FRONT, make.T0, 2)
+        bench.scan()
+        assert said(bench, "a/main", "watched") == []

@@ -7,14 +7,16 @@ import msgspec
 import pytest
 
 from recorder_sync.doctor import identity
-from recorder_sync.doctor.findings import Verdict
+from recorder_sync.doctor.findings import Finding, Verdict
 from recorder_sync.identity.drivers import State
 from recorder_sync.identity.interlock import Reading
+from recorder_sync.identity.registry import VALUE, NoRegistry, WindowsRegistry
 from recorder_sync.identity.vault import Vault
 from schema.errors import IdentityNotesDamaged, OperatorError, RecorderFileUnreadable, ServiceUnknown
 from schema.identity import IdentityRules
 from schema.spans import DAY, MINUTE
 from tests import identities, make
+from tests.identities import NEW, OWN, PlayedWinreg
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_an_id_that_was_taken_is_said_with_how_to_give_it_back(tmp_path: Path) -
         config=str(bench.path), folder=str(tmp_path / "identity"), manager="supervisord", supervisor="unix:/no"
     )
     before = make.tree(tmp_path)
-    found = identity.facts(rules, lambda: 9)
+    found = identity.facts(rules, lambda: 9, NoRegistry())
     assert found is not None
     file, service = identity.judge(found)
     assert (file.verdict, service.verdict) == (Verdict.WARNING, Verdict.PROBLEM)
@@ -81,13 +83,59 @@ def test_an_id_that_was_taken_is_said_with_how_to_give_it_back(tmp_path: Path) -
 
 
 def test_without_an_identity_nothing_is_said() -> None:
-    assert identity.facts(IdentityRules(), lambda: 9) is None
+    assert identity.facts(IdentityRules(), lambda: 9, NoRegistry()) is None
 
 
 def test_what_is_kept_is_found_with_its_age(tmp_path: Path) -> None:
     bench = identities.Bench(tmp_path)
     Vault(bench.place).keep(identities.WANTED)
     rules = IdentityRules(config=str(bench.path), primary="nvr-a", folder=str(tmp_path / "identity"))
-    found = identity.facts(rules, lambda: identities.WANTED.at + MINUTE)
+    found = identity.facts(rules, lambda: identities.WANTED.at + MINUTE, NoRegistry())
     assert found is not None
     assert (found.kept, found.age) == (identities.WANTED, MINUTE)
+
+
+def registry_said(tmp_path: Path, played: PlayedWinreg, content: bytes = identities.BEFORE) -> Finding:
+    """Return what is said of a registry, beside a recorder's file that has OWN."""
+    bench = identities.Bench(tmp_path, content=content)
+    before = dict(played.values or {})
+    rules = IdentityRules(config=str(bench.path), folder=str(tmp_path / "kept"))
+    found = identity.facts(rules, lambda: 9, WindowsRegistry(played))
+    assert found is not None
+    [said] = [one for one in identity.judge(found) if VALUE in one.subject]
+    assert "unverified" in said.subject
+    assert dict(played.values or {}) == before
+    return said
+
+
+@pytest.mark.parametrize(
+    ("played", "verdict", "says"),
+    [
+        (
+            PlayedWinreg({VALUE: ("{" + OWN.upper() + "}", 1)}),
+            Verdict.OK,
+            f"holds the id of the recorder's file, {OWN}",
+        ),
+        (PlayedWinreg({VALUE: (NEW, 1)}), Verdict.WARNING, f"holds '{NEW}', and the recorder's file {OWN}"),
+        (PlayedWinreg({VALUE: ("x" * 99, 1)}), Verdict.WARNING, f"holds '{'x' * 60}', and"),
+        (PlayedWinreg({}), Verdict.UNKNOWN, "is not there"),
+        (PlayedWinreg(None), Verdict.UNKNOWN, "is not there"),
+        (PlayedWinreg({VALUE: (OWN, 1)}, readable=False), Verdict.UNKNOWN, "could not be read: Access is denied"),
+    ],
+)
+def test_what_the_registry_holds_is_held_against_the_file_and_left_alone(
+    tmp_path: Path, played: PlayedWinreg, verdict: Verdict, says: str
+) -> None:
+    said = registry_said(tmp_path, played)
+    assert said.verdict is verdict
+    assert says in said.says
+
+
+def test_a_registry_is_held_against_no_id_where_the_file_cannot_be_read(tmp_path: Path) -> None:
+    said = registry_said(tmp_path, PlayedWinreg({VALUE: (OWN, 1)}), content=b"<no/>")
+    assert said.verdict is Verdict.UNKNOWN
+    assert "no id to hold it against" in said.says
+
+
+def test_where_there_is_no_registry_none_is_spoken_of(good: identity.IdentityFacts) -> None:
+    assert not any("registry" in one.subject for one in identity.judge(good))

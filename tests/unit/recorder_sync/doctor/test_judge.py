@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from backfill.layouts.base import Advice
+from backfill.layouts.base import Advice, Sight
 from recorder_sync.doctor import judge
 from recorder_sync.doctor.facts import Place
 from recorder_sync.doctor.findings import Finding, Verdict
@@ -58,8 +58,8 @@ def test_a_good_storage_is_said_to_be_good_in_figures() -> None:
         ({"root": replace(DISK, free=2 * 10**9)}, Verdict.PROBLEM, "nothing is filled"),
         ({"root": replace(DISK, free=None)}, Verdict.UNKNOWN, "free space"),
         ({"root": replace(DISK, filesystem="nfs4")}, Verdict.WARNING, "it lies on nfs4"),
-        ({"advice": (Advice("it is so", "do it", wrong=True),)}, Verdict.WARNING, "it is so"),
-        ({"advice": (Advice("nobody sees it", "look"),)}, Verdict.UNKNOWN, "nobody sees it"),
+        ({"advice": (Advice(Sight.WRONG, "it is so", "do it"),)}, Verdict.WARNING, "it is so"),
+        ({"advice": (Advice(Sight.UNSEEN, "nobody sees it", "look"),)}, Verdict.UNKNOWN, "nobody sees it"),
         ({"folders": 8193}, Verdict.WARNING, "8,193 folders are to be watched, 8,192 may be"),
     ],
 )
@@ -71,6 +71,30 @@ def test_each_thing_that_is_wrong_with_a_storage_is_said_alone_and_with_what_to_
     assert found[0].verdict is verdict
     assert says in found[0].says
     assert found[0].do or verdict is Verdict.UNKNOWN
+
+
+def test_what_a_layout_finds_good_is_said_to_be_good() -> None:
+    [found] = [
+        one for one in judged(replace(GOOD, advice=(Advice(Sight.GOOD, "all is plain"),))) if "plain" in one.says
+    ]
+    assert (found.verdict, found.do) == (Verdict.OK, "")
+
+
+def test_a_storage_that_is_not_watched_is_not_held_against_the_kernel() -> None:
+    assert bad(judged(replace(GOOD, folders=None, root=replace(DISK, filesystem="cifs")))) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "do"), [(6 * 10**9, "free some space"), (6 * 10**9 + 1, "free some space, or lower fill.reserve")]
+)
+def test_a_reserve_is_not_to_be_lowered_where_the_recorder_itself_needs_the_space(free: int, do: str) -> None:
+    facts = replace(GOOD, spare=6 * 10**9, root=replace(DISK, free=free))
+    [found] = [one for one in judge.storage(facts, reserve=7 * 10**9, rescan=HOUR, watches=None) if one.do]
+    assert (found.verdict, found.do) == (Verdict.PROBLEM, do)
+    [found] = [
+        one for one in judge.storage(facts, reserve=0, rescan=HOUR, watches=None) if "stay" in one.says or one.do
+    ]
+    assert ("6.0 GB" in found.says, found.verdict) == (True, Verdict.PROBLEM if free == 6 * 10**9 else Verdict.OK)
 
 
 def test_where_a_side_store_is_filled_the_recorders_tree_need_not_be_writable() -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,13 +13,13 @@ from recorder_sync.identity.clone import Result
 from recorder_sync.identity.exchange import Windows, load
 from recorder_sync.identity.learn import check_not_own, from_file, from_file_within, from_link, tell
 from recorder_sync.identity.place import Place
-from recorder_sync.identity.registry import KEY, VALUE, NoRegistry, WindowsRegistry, follow
+from recorder_sync.identity.registry import VALUE, NoRegistry, WindowsRegistry, follow
 from recorder_sync.identity.signals import Beside
 from recorder_sync.identity.vault import Vault
 from schema.errors import IdentityNotesDamaged, IdentityNotWritten, IdentityUnknown, RecorderFileUnreadable
 from schema.identity import IdentityRules
 from schema.wire import IdentityMessage, Pulse
-from tests.identities import AFTER, BEFORE, NEW, OWN, WANTED, Bench, allowed
+from tests.identities import AFTER, BEFORE, NEW, OWN, WANTED, Bench, PlayedWinreg, allowed
 
 
 def test_what_is_an_id() -> None:
@@ -117,43 +117,6 @@ def test_what_is_learnt_over_the_link() -> None:
         from_link("nvr-a", beside(IdentityMessage(problem="taken"), sure=True), 5)
     with pytest.raises(IdentityUnknown, match="no recorder id"):
         from_link("nvr-a", beside(IdentityMessage(id="{abc}"), sure=True), 5)
-
-
-class PlayedWinreg:
-    """The part of `winreg` that is used."""
-
-    KEY_READ, KEY_SET_VALUE, KEY_WOW64_64KEY, REG_SZ, REG_DWORD, HKEY_LOCAL_MACHINE = 1, 2, 256, 1, 4, "HKLM"
-
-    def __init__(self, values: dict[str, tuple[object, int]] | None, *, writable: bool = True) -> None:
-        self.values = values
-        self.writable = writable
-
-    def OpenKey(self, root: str, path: str, _: int, access: int) -> Any:  # noqa: N802
-        assert (root, path) == ("HKLM", KEY)
-        assert access & self.KEY_WOW64_64KEY
-        if self.values is None:
-            raise FileNotFoundError(2, "not there")
-        if access & self.KEY_SET_VALUE and not self.writable:
-            raise PermissionError(13, "Access is denied")
-        return Key(self.values)
-
-    def QueryValueEx(self, key: "Key", name: str) -> tuple[object, int]:  # noqa: N802
-        if name not in key.values:
-            raise FileNotFoundError(2, "not there")
-        return key.values[name]
-
-    def SetValueEx(self, key: "Key", name: str, _: int, kind: int, value: str) -> None:  # noqa: N802
-        key.values[name] = value, kind
-
-
-class Key:
-    def __init__(self, values: dict[str, tuple[object, int]]) -> None:
-        self.values = values
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def test_the_registry_follows_if_it_has_the_value(tmp_path: Path) -> None:
