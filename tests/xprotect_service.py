@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from schema.spans import SECOND
-from tests.xprotect import Recorder
+from tests.xprotect import FRONT, YARD, Recorder
 
 
 def main(bank: Path, device: str) -> None:
     """Record until ended."""
-    recorder = Recorder(bank, {device: "Shoe Store"}, seed=1)
+    recorder = Recorder(bank, {FRONT: "Shoe Store", YARD: "Yard & gate"}, seed=1)
     now = time.time_ns() // 1000
     recorder.wake(now)
     while True:

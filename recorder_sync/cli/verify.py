@@ -179,8 +179,9 @@ def _show(report: VerifyReport, repair: Repair) -> None:
         f"{number(report.read, 'segment')} read, {human_size(report.size)} in"
         f" {human_duration(round(report.seconds * SECOND))}; {report.first_digests:,} got their first digest"
     )
-    if not report.damage:
+    if all(one.kind == "foreign" for one in report.damage):
         console.print(Text("No damage found.", style="green"))
+    if not report.damage:
         return
     table = Grid([("storage", Kind.NAME), ("what", Kind.PLAIN), ("path", Kind.TEXT), ("detail", Kind.TEXT)])
     for one in report.damage[:_ROWS]:

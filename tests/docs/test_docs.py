@@ -121,7 +121,8 @@ def test_configuration_examples_are_valid(page: Path, tmp_path: Path) -> None:
             continue
         text = re.sub(r"^\[servers\.", "[servers.", block, flags=re.M)
         if "[[servers]]" not in text:
-            text = '[[servers]]\nname = "a"\n\n' + text
+            own = re.search(r'^\[identity\]\nserver = "(.*)"$', text, re.M)
+            text = f'[[servers]]\nname = "{own[1] if own else "a"}"\n\n{text}'
         if "[[servers.storages]]" not in text:
             text = text.replace(
                 "[servers.storages.", '[[servers.storages]]\nroot = "x"\nlayout = "frigate"\n\n[servers.storages.', 1
