@@ -291,6 +291,10 @@ class Around:
     own: Known
     sources: Sequence[Known] = ()
     """The storages of the same layout that this one can be filled from."""
+    retention: int | None = None
+    """How long it is configured to keep recordings, microseconds."""
+    limits: Sequence[Limits] = ()
+    """What its recorder keeps in each folder of units by its own settings, as far as they can be read."""
 
 
 @runtime_checkable

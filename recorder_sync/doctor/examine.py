@@ -4,9 +4,10 @@ Rule: goes on whatever it meets. One storage that is away or one peer that is si
 it is looked at all the same.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
-from backfill.layouts.base import Advice, Advising, Around, Known
+from backfill.layouts.base import Advice, Advising, Around, Importing, Known, Limits
 from backfill.link.client import LinkClient
 from backfill.oddities import sentences
 from backfill.sampling import sample
@@ -101,7 +102,24 @@ def _advice(app: App, storage: Storage, own: Known, free: int | None) -> tuple[A
     if not isinstance(storage.layout, Advising):
         return ()
     same = [one for one in sources(app.site, storage) if one.settings.layout == storage.settings.layout]
-    return tuple(storage.layout.advise(Around(free=free, own=own, sources=[_known(app, one) for one in same])))
+    around = Around(
+        free=free,
+        own=own,
+        sources=[_known(app, one) for one in same],
+        retention=storage.settings.retention,
+        limits=_limits(storage),
+    )
+    return tuple(storage.layout.advise(around))
+
+
+def _limits(storage: Storage) -> list[Limits]:
+    """Return what the recorder's own settings say that it keeps; nothing where they cannot be read."""
+    layout = storage.layout
+    if not isinstance(layout, Importing):
+        return []
+    with contextlib.suppress(OSError):
+        return [layout.limits(storage.root, folder) for folder in layout.folders(storage.root)]
+    return []
 
 
 def _known(app: App, storage: Storage) -> Known:

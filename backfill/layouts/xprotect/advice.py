@@ -6,6 +6,8 @@ Rule: pure, and what is not sure says so. Nothing is concluded of a storage of w
 from collections.abc import Iterator
 
 from backfill.layouts.base import Advice, Around, Known, Sight
+from schema.moments import human_duration
+from schema.spans import HOUR
 
 ARCHIVES = 5 * 10**9
 _LIMITS = (
@@ -27,6 +29,7 @@ def advice(around: Around, *, shared: bool) -> Iterator[Advice]:
         " found)",
     )
     yield from _space(around.free)
+    yield from _kept(around)
     yield _own(around.own)
     for source in around.sources:
         yield _source(source, shared)
@@ -38,6 +41,24 @@ def _space(free: int | None) -> Iterator[Advice]:
             said = f"below {shown} free the recorder {does} (documented)"
             yield Advice(Sight.WRONG, said, "free some space, or let the recorder keep less")
             return
+
+
+def _kept(around: Around) -> Iterator[Advice]:
+    """Yield what is to be said of how long recordings are kept, by the banks' own settings and by ours.
+
+    A bank that moves its recordings on deletes nothing by age: the longest of the others counts.
+    """
+    longest = max((one.keeps for one in around.limits if one.keeps is not None), default=None)
+    if longest is None:
+        return
+    shown = human_duration(longest)
+    said = f"its recorder deletes after {shown}, by the bank's own settings (seen in public code)"
+    if around.retention is None:
+        do = f'set retention = "{longest // HOUR}h", so that nothing is fetched that is deleted at once'
+        yield Advice(Sight.UNSEEN, f"{said}, and retention is not configured", do)
+    elif around.retention > longest:
+        said += f", and retention is configured as {human_duration(around.retention)}"
+        yield Advice(Sight.WRONG, said, "set retention to what is right: older holes are fetched for nothing")
 
 
 def _own(own: Known) -> Advice:

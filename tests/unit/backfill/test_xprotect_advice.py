@@ -2,9 +2,10 @@
 
 import pytest
 
-from backfill.layouts.base import Advice, Advising, Around, Known, Sight
+from backfill.layouts.base import Advice, Advising, Around, Known, Limits, Sight
 from backfill.layouts.xprotect import XProtect
 from schema.settings import StorageSettings
+from schema.spans import DAY
 
 PLAIN = Known("a/main", 5)
 SHARED = {"passwords": "shared"}
@@ -73,3 +74,24 @@ def test_what_encryption_of_a_peers_tables_means_here_is_said(
     assert found.sight is sight
     assert says in found.says
     assert do in found.do
+
+
+@pytest.mark.parametrize(
+    ("retention", "limits", "sight", "said"),
+    [
+        (30 * DAY, [Limits(keeps=30 * DAY)], None, ""),
+        (10 * DAY, [Limits(keeps=30 * DAY)], None, ""),
+        (31 * DAY, [Limits(keeps=30 * DAY)], Sight.WRONG, "deletes after 30 d"),
+        (31 * DAY, [Limits(), Limits(keeps=7 * DAY), Limits(keeps=60 * DAY)], None, ""),
+        (31 * DAY, [Limits(), Limits()], None, ""),
+        (None, [Limits(keeps=30 * DAY)], Sight.UNSEEN, "retention is not configured"),
+        (None, [], None, ""),
+    ],
+)
+def test_how_long_the_recorder_keeps_is_held_against_the_configuration(
+    retention: int | None, limits: list[Limits], sight: Sight | None, said: str
+) -> None:
+    found = advised(Around(free=None, own=PLAIN, retention=retention, limits=limits))
+    about = [one for one in found if "deletes after" in one.says]
+    assert [one.sight for one in about] == ([] if sight is None else [sight])
+    assert all(said in one.says for one in about)

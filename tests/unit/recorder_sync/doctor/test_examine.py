@@ -108,6 +108,17 @@ def test_how_many_tables_of_both_banks_are_encrypted_is_counted(tmp_path: Path, 
         assert a == (Verdict.OK, "none of a/main's 2 tables is encrypted")
 
 
+def test_what_a_bank_itself_says_that_it_keeps_is_held_against_the_configuration(tmp_path: Path) -> None:
+    text = make.config_text("a", layout="xprotect", more='retention = "40d"')
+    with make.bench(tmp_path, text + make.config_text("b", layout="xprotect", head="")) as bench:
+        Recorder(bench.root("a")), Recorder(bench.root("b"))
+        [(verdict, says)] = said(bench, "a/main", "deletes after")
+        assert verdict is Verdict.WARNING and "deletes after 30 d" in says and "configured as 40 d" in says
+        assert said(bench, "b/main", "deletes after")[0][0] is Verdict.UNKNOWN
+        (bench.root("a") / "config.xml").unlink()
+        assert said(bench, "a/main", "deletes after") == []
+
+
 def test_only_what_a_bank_can_be_filled_from_is_held_against_it(tmp_path: Path) -> None:
     text = make.config_text("a", "b", layout="xprotect") + make.config_text("c", head="")
     with make.bench(tmp_path, text) as bench:
