@@ -77,16 +77,10 @@ class Repair:
     def _planned(self, damage: Damage) -> Task | Refused:
         segment, storage = damage.segment, damage.storage
         assert segment is not None and segment.origin is not None
-        if storage.origin is None and not takes_tree(storage):
-            return Refused(
-                server=storage.server,
-                camera=segment.camera,
-                span=segment.span,
-                peer=segment.origin,
-                path=segment.path,
-                why=Refusal.IMPORTED,
-            )
-        source = self._source(storage, segment, segment.origin)
+        source, why, detail = None, Refusal.IMPORTED, ""
+        if storage.origin is not None or takes_tree(storage):
+            source, why = self._source(storage, segment, segment.origin), Refusal.SOURCE_GONE
+            detail = f"{segment.origin} has no recording of that time and size any more; the damaged copy stays"
         if source is None:
             return Refused(
                 server=storage.server,
@@ -94,8 +88,8 @@ class Repair:
                 span=segment.span,
                 peer=segment.origin,
                 path=segment.path,
-                why=Refusal.SOURCE_GONE,
-                detail=f"{segment.origin} has no recording of that time and size any more; the damaged copy stays",
+                why=why,
+                detail=detail,
             )
         return Task(
             server=storage.server,
