@@ -26,8 +26,10 @@ def place(
     if not takers:
         return Refusal.LAYOUT_UNSAFE, ""
     problem = ""
-    if segment.marks & Mark.ENCRYPTED and not any(storage.layout.traits.decrypts for storage in takers):
-        return Refusal.ENCRYPTED, ""
+    if segment.marks & Mark.ENCRYPTED:
+        takers = [storage for storage in takers if storage.layout.traits.decrypts]
+        if not takers:
+            return Refusal.ENCRYPTED, ""
     for storage in takers:
         try:
             if takes_side(storage):

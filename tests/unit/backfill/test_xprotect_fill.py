@@ -227,6 +227,19 @@ def test_encrypted_tables_are_brought_where_both_banks_have_the_same_passwords(b
         assert all(one.encrypted for one in tables(text.encode()).values())
 
 
+def test_of_two_storages_what_is_encrypted_goes_to_the_one_that_can_open_it(benches: Benches) -> None:
+    second = '\n[[servers.storages]]\nname = "locked"\nroot = "a/locked"\nlayout = "xprotect"\n'
+    second += 'options = { passwords = "shared" }\n'
+    text = PAIR.replace('[[servers]]\nname = "b"', f'{second}\n[[servers]]\nname = "b"')
+    with benches(text) as bench:
+        record(bench, encrypted=True)
+        bench.scan()
+        result = fill(bench)
+        assert not result.refused and len(result.landed) == 2
+        [beside] = {bench.site.storage(one.storage_id).name for one in result.landed}
+        assert beside.startswith("locked ")
+
+
 def test_a_table_that_is_renamed_beside_the_bank_stays_what_it_is(benches: Benches) -> None:
     shared = make.config_text("a", "b", layout="xprotect", more='options = { passwords = "shared" }')
     with benches(shared) as bench:
