@@ -9,7 +9,7 @@ import pytest
 
 from backfill.bring import bring
 from backfill.gate import Gate
-from backfill.journal import Journal
+from backfill.journal import Journal, journal_file
 from backfill.peer import FolderPeer
 from backfill.staging import Partial, Staging
 from schema.digests import hasher
@@ -40,10 +40,10 @@ def partial(tmp_path: Path) -> Path:
     """A partial of three chunks, and a journal that claims them."""
     path = tmp_path / "x.part"
     path.write_bytes(CONTENT[: 3 * CHUNK])
-    journal = Journal(str(tmp_path / "x.journal"), FILE, CHUNK)
-    for number in range(3):
-        journal.append(digest(chunk(number)))
-    journal.close()
+    with journal_file(str(tmp_path / "x.journal")) as fd:
+        journal = Journal(fd, FILE, CHUNK)
+        for number in range(3):
+            journal.append(digest(chunk(number)))
     return path
 
 
@@ -51,11 +51,8 @@ def kept(partial: Path, file: ManifestFile = FILE, chunk_size: int = CHUNK, gate
     """Return how many chunks a new run keeps; partial and journal must then hold just these."""
     with partial.open("r+b") as opened:
         path = partial.with_suffix(".journal")
-        journal = Journal(str(path), file, chunk_size)
-        try:
-            digests, whole = journal.verified(opened.fileno(), hasher(), gate or Gate())
-        finally:
-            journal.close()
+        with journal_file(str(path)) as fd:
+            digests, whole = Journal(fd, file, chunk_size).verified(opened.fileno(), hasher(), gate or Gate())
     assert digests == [digest(chunk(number)) for number in range(len(digests))]
     assert whole.digest() == digest(CONTENT[: len(digests) * chunk_size])
     assert partial.stat().st_size == len(digests) * chunk_size
@@ -124,12 +121,9 @@ def test_another_chunk_size_begins_anew(partial: Path) -> None:
 def test_a_stop_while_verifying_cuts_nothing(partial: Path) -> None:
     gate = Gate()
     gate.stop()
-    with pytest.raises(Interrupted), partial.open("r+b") as opened:
-        journal = Journal(str(partial.with_suffix(".journal")), FILE, CHUNK)
-        try:
-            journal.verified(opened.fileno(), hasher(), gate)
-        finally:
-            journal.close()
+    journal = journal_file(str(partial.with_suffix(".journal")))
+    with pytest.raises(Interrupted), partial.open("r+b") as opened, journal as fd:
+        Journal(fd, FILE, CHUNK).verified(opened.fileno(), hasher(), gate)
     assert kept(partial) == 3
 
 
@@ -148,7 +142,7 @@ def run(bench: make.Bench, script: str, gate: Gate | None = None) -> tuple[Fault
     peer = FaultyPeer(FolderPeer("b", bench.site, bench.ledger), script)
     storage = bench.site.storage(task.storage_id)
     staging = Staging(storage)
-    partial = staging.partial(task, peer.manifest(task.source))
+    partial = staging.partial(task)
     bring(task, peer, storage, staging, rules=bench.settings.fill, gate=gate or Gate(), listener=lambda _: None)
     return peer, partial
 
