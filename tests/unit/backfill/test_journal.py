@@ -3,6 +3,7 @@
 A restart fetches at most the chunk that was under way, and every damaged one, again - and no other.
 """
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,38 @@ def test_a_chunk_that_rotted_between_two_runs_is_fetched_again_with_what_follows
     assert list(peer.read.values()) == [SIZE - 2 * CHUNK]
     source = lacking.plan("a").tasks[0].source
     assert Path(partial.path).read_bytes() == (lacking.root("b") / source.path).read_bytes()
+
+
+TWO = (ManifestFile("media/block0.blk", 2 * CHUNK, 17, 0o644, None), ManifestFile("pindex.idx", 32, 17, 0o644, None))
+"""The files of a segment that is a folder, which share one journal."""
+
+
+def claimed(fd: int, contents: tuple[bytes, ...]) -> list[int]:
+    """Return how many chunks of each file a new run keeps."""
+    found, at = [], 0
+    for file, content in zip(TWO, contents, strict=True):
+        with tempfile.TemporaryFile() as partial:
+            partial.write(content)
+            partial.flush()
+            journal = Journal(fd, file, CHUNK, at)
+            found.append(len(journal.verified(partial.fileno(), hasher(), Gate())[0]))
+            at = journal.end
+    return found
+
+
+@pytest.mark.parametrize(
+    ("damaged", "kept"), [(None, [2, 1]), (0, [0, 0]), (1, [2, 0])], ids=["nothing", "the first", "the second"]
+)
+def test_files_of_one_folder_share_a_journal_and_what_is_right_is_kept(
+    tmp_path: Path, damaged: int | None, kept: list[int]
+) -> None:
+    contents = [chunk(0) + chunk(1), CONTENT[:32]]
+    with journal_file(str(tmp_path / "x.journal")) as fd:
+        first = Journal(fd, TWO[0], CHUNK)
+        first.append(digest(chunk(0)))
+        first.append(digest(chunk(1)))
+        Journal(fd, TWO[1], CHUNK, first.end).append(digest(CONTENT[:32]))
+    if damaged is not None:
+        contents[damaged] = b"\xff" + contents[damaged][1:]
+    with journal_file(str(tmp_path / "x.journal")) as fd:
+        assert claimed(fd, tuple(contents)) == kept
