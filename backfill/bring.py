@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from backfill.beneath import check_relative, like_parent
 from backfill.gate import Gate
-from backfill.journal import Journal
+from backfill.journal import Journal, journal_file
 from backfill.peer import Peer
 from backfill.progress import BytesMoved, Listener, SegmentStarted
 from backfill.publish import same_mount
@@ -37,6 +37,10 @@ from schema.values import FileDigest, Kind, Manifest, ManifestFile, Segment, Tas
 
 _GIVE_UP = (CopyDamaged, SourceDamaged, SourceChanged, SourceGone)
 """After these, and after any failure to write, the copy here is worthless, or its space is needed."""
+
+_UNSYNCED_FILES, _UNSYNCED_BYTES = 32, 64 * 2**20
+"""What of one segment may wait to be made durable together. The first fsync puts all on the disk that a file system has
+noted by then, so that the others find little left to do; but bytes must not pile up in front of the recorder's own."""
 
 _FILES_AT_MOST = 65_536
 """Files of one segment: far more than any recorder makes, and little enough to keep in memory."""
@@ -72,11 +76,12 @@ def bring(
         raise StagingUnusable(storage.title, f"{staging.folder} is on another file system or mount than {place}")
     manifest = peer.manifest(task.source)
     check_manifest(manifest, task.source, peer.name)
-    partial = staging.partial(task, manifest)
+    partial = staging.partial(task)
     listener(SegmentStarted(task, manifest.size))
     copy = _Copy(task, peer, neighbour, partial, rules, gate, listener)
     try:
-        files = copy.single(manifest) if manifest.kind is Kind.FILE else copy.folder(manifest)
+        with contextlib.closing(copy):
+            files = copy.single(manifest) if manifest.kind is Kind.FILE else copy.folder(manifest)
         mtime_ns = last_write(partial.path, manifest.kind)
     except _GIVE_UP:
         partial.drop()
@@ -146,6 +151,8 @@ class _Copy:
         self._rules = rules
         self._gate = gate
         self._listener = listener
+        self._unsynced: list[tuple[int, FileDigest, str]] = []
+        """Files that are written: each open, with what it must be and its name for messages."""
         self.sent = 0
 
     def single(self, manifest: Manifest) -> tuple[FileManifest, ...]:
@@ -153,8 +160,14 @@ class _Copy:
 
         One of a single chunk is whole, or starts again: it needs no journal if its owner told the digest to prove it.
         """
-        resumable = manifest.size > self._rules.chunk or manifest.files[0].digest is None
-        return (self._file(manifest.files[0], self._partial.path, 0, resumable=resumable),)
+        (file,), path = manifest.files, self._partial.path
+        if manifest.size > self._rules.chunk or file.digest is None:
+            with journal_file(self._partial.journal) as fd:
+                found = self._file(file, path, Journal(fd, file, self._rules.chunk))
+        else:
+            found = self._file(file, path, None)
+        self._sync()
+        return (found,)
 
     def folder(self, manifest: Manifest) -> tuple[FileManifest, ...]:
         """Bring every file of a segment that is a folder, and nothing else."""
@@ -164,48 +177,71 @@ class _Copy:
         os.makedirs(top, exist_ok=True)
         files = []
         folders = {top}
-        for index, file in enumerate(manifest.files):
-            target = os.path.join(top, file.name)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            parts = file.name.split("/")
-            folders.update(os.path.join(top, *parts[:depth]) for depth in range(1, len(parts)))
-            files.append(self._file(file, target, index, resumable=True))
+        with journal_file(self._partial.journal) as fd:
+            at = 0
+            for file in manifest.files:
+                target = os.path.join(top, file.name)
+                parts = file.name.split("/")
+                if (folder := os.path.dirname(target)) not in folders:
+                    os.makedirs(folder, exist_ok=True)
+                    folders.update(os.path.join(top, *parts[:depth]) for depth in range(1, len(parts)))
+                journal = Journal(fd, file, self._rules.chunk, at)
+                files.append(self._file(file, target, journal))
+                at = journal.end
         if {name: info.st_size for name, info in unit_files(top)} != names:
             raise CopyDamaged(self._task.source.path)  # two names that are one here
         if _shape(self._peer.manifest(self._task.source)) != _shape(manifest):
             raise SourceChanged(self._task.source.path, self._peer.name)
-        for folder in sorted(folders, reverse=True):
+        for folder in folders:
             fd = os.open(folder, os.O_RDONLY)
             try:
                 like_parent(fd, self._neighbour)
             finally:
                 os.close(fd)
-            if folder == top:
-                os.utime(folder, ns=(manifest.mtime_ns, manifest.mtime_ns))
+        os.utime(top, ns=(manifest.mtime_ns, manifest.mtime_ns))
+        self._sync()
+        for folder in sorted(folders, reverse=True):
             sync_folder(folder)
         return tuple(files)
 
-    def _file(self, file: ManifestFile, target: str, index: int, *, resumable: bool) -> FileManifest:
-        """Bring one file to `target`, continuing what is there. Raises OSError if writing here fails."""
+    def _file(self, file: ManifestFile, target: str, journal: Journal | None) -> FileManifest:
+        """Bring one file to `target`, continuing what is there; it is durable after `_sync`.
+
+        Raises OSError if writing here fails.
+        """
         title = f"{self._task.source.path}/{file.name}" if file.name else self._task.source.path
         fd = _open_partial(target)
         try:
-            if resumable:
-                with contextlib.closing(Journal(self._partial.journal(index), file, self._rules.chunk)) as journal:
-                    digest, sent = self._fetch(file, fd, title, journal)
-            elif whole := self._whole(file, fd):
+            if journal is None and (whole := self._whole(file, fd)):
                 digest, sent = whole, 0
             else:
-                os.ftruncate(fd, 0)
-                digest, sent = self._fetch(file, fd, title, None)
+                if journal is None:
+                    os.ftruncate(fd, 0)
+                digest, sent = self._fetch(file, fd, title, journal)
             self.sent += sent
             _dress(fd, file, self._neighbour)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._unsynced.append((fd, digest, title))
+        waiting = sum(one.size for _, one, _ in self._unsynced)
+        if len(self._unsynced) >= _UNSYNCED_FILES or waiting >= _UNSYNCED_BYTES:
+            self._sync()
+        return manifest_of(file.name, digest)
+
+    def _sync(self) -> None:
+        """Make durable what is written so far, each file by its own descriptor. Raises CopyDamaged, OSError."""
+        for fd, digest, title in self._unsynced:
             os.fsync(fd)
             if self._rules.readback:
                 read_back(fd, digest, title, self._gate)
-        finally:
+        self.close()
+
+    def close(self) -> None:
+        """Close every file, durable or not."""
+        for fd, _, _ in self._unsynced:
             os.close(fd)
-        return manifest_of(file.name, digest)
+        self._unsynced.clear()
 
     def _whole(self, file: ManifestFile, fd: int) -> FileDigest | None:
         """Return the digest of what is here if it is all of `file`, as its owner's digest proves; else None.

@@ -105,7 +105,7 @@ class Lander:
         durable = [one for one in published if one.folder not in lost]
         self._commit(durable, twins)
         for one in published:
-            one.staged.partial.drop_journals()
+            one.staged.partial.drop_journal()
         return refused + [self._landed(one) for one in durable]
 
     @staticmethod

@@ -287,7 +287,8 @@ class _Scan:
             damaged = [ident for ids in self._damaged.values() for ident in ids]
             book.remove(connection, storage_id, damaged)
             report.repaired += len(damaged)
-            report.retired = book.forget_retired(connection, storage_id)
+            if buried:  # else retention took nothing, and looking for its tombstones reads every row of the storage
+                report.retired = book.forget_retired(connection, storage_id)
             self._ledger.folders.drop(connection, self._lost_folders)
             self._ledger.history.outage_ended(
                 connection, self._storage.server, Cause.STORAGE, self._now(), storage_id=storage_id

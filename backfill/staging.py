@@ -1,4 +1,4 @@
-"""Where a segment waits until it is whole: its partial, its journals, and the lock that keeps a second fill out.
+"""Where a segment waits until it is whole: its partial, its journal, and the lock that keeps a second fill out.
 
 Rule: on the same file system as the recorder's tree and outside of it. A partial's name follows from its source, so the
 next run finds it; one that nobody asks for any more is swept after a day.
@@ -20,7 +20,7 @@ from backfill.storage import Storage
 from backfill.units import unit_files
 from schema.digests import short_name
 from schema.errors import AlreadyRunning, StagingUnusable
-from schema.values import Manifest, Task
+from schema.values import Task
 
 try:
     import fcntl
@@ -36,21 +36,15 @@ class Partial:
     """The place of one segment on its way. `path` is a file, or a folder for a segment that is one."""
 
     path: str
-    journals: str
-    files: int
+    journal: str
 
-    def journal(self, index: int) -> str:
-        """Return the path of the journal of the segment's file number `index`."""
-        return f"{self.journals}.{index}"
-
-    def drop_journals(self) -> None:
+    def drop_journal(self) -> None:
         """Forget how far the transfer was."""
-        for index in range(self.files):
-            _remove(self.journal(index))
+        _remove(self.journal)
 
     def drop(self) -> None:
-        """Give the copy up. What cannot be deleted, because the disk is failing, is worthless without its journals."""
-        self.drop_journals()
+        """Give the copy up. What cannot be deleted, because the disk is failing, is worthless without its journal."""
+        self.drop_journal()
         if os.path.isdir(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
         else:
@@ -83,10 +77,10 @@ class Staging:
     def _unusable(self, error: OSError) -> StagingUnusable:
         return StagingUnusable(self._storage.title, f"{error.filename or self.folder}: {error.strerror}")
 
-    def partial(self, task: Task, manifest: Manifest) -> Partial:
+    def partial(self, task: Task) -> Partial:
         """Return the place for a task's segment, the same in every run."""
         path = os.path.join(self.folder, _name(task))
-        return Partial(f"{path}.part", f"{path}.journal", len(manifest.files))
+        return Partial(f"{path}.part", f"{path}.journal")
 
     def held(self, task: Task) -> int:
         """Return how many bytes of a task's segment are here already."""

@@ -10,20 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
 
-from benchmarks.data import START
+from benchmarks.data import HOUR, START
 from benchmarks.pair import SOURCE, config_text
+from benchmarks.tables import Sizes, cameras, write_cache, write_table
 
-_CAMERA = UUID("11f3a5c0-6f0f-4d0e-9b58-7f2f2a0c9e10")
-_MEDIA = "7ea9b53b-749e-420b-891b-43b238f6144e"
-_SMALL = (
-    "8b742df9-5ba1-49df-ace1-66e54f5dc295",
-    "908d3e34-3510-4372-9e3f-20c53b92490a",
-    "f3f39289-0372-410d-8936-802b1e627567",
-)
-_HOUR = 3600
-_BLOCK, _INDEX, _EMPTY = bytes(2000), bytes(8 + 40 * 100), bytes(12)
+_EMPTY: Sizes = {"cindex.idx": 12, "pindex.idx": 12}
+_MEDIA: Sizes = {"block0.blk": 2000, "sindex0.idx": 8 + 40 * 100, **_EMPTY}
+_BESIDE: Sizes = {"config.xml": 7}
 _REST_SECONDS = 2.5
 """What was written a moment ago is looked at once more; that is not what is asked here."""
 
@@ -31,9 +25,9 @@ _REST_SECONDS = 2.5
 class Bank:
     """A bank that is closed table by table: one a camera and hour."""
 
-    def __init__(self, folder: Path, cameras: int) -> None:
+    def __init__(self, folder: Path, number: int) -> None:
         self._folder = folder
-        self._cameras = [str(uuid5(_CAMERA, str(number))) for number in range(cameras)]
+        self._cameras = cameras(number)
         self._texts: list[str] = []
         self._next = self._tables()
 
@@ -41,59 +35,14 @@ class Bank:
         hour = 0
         while True:
             for camera in self._cameras:
-                yield camera, START + hour * _HOUR
+                yield camera, START + hour * HOUR
             hour += 1
 
     def close(self, number: int) -> None:
         """Close so many tables and rewrite the cache."""
         for camera, start in (next(self._next) for _ in range(number)):
-            self._texts.append(self._table(camera, start))
-        text = "".join(self._texts)
-        head = '<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n<bank version="1.2">\n'
-        (self._folder / "cache.xml").write_text(f"{head}{text}</bank>\n")
-
-    def _table(self, camera: str, start: int) -> str:
-        """Write one table and return what the cache says of it."""
-        name = f"{camera}_LOCAL_{time.strftime('%Y-%m-%d_%H-%M-%S', time.gmtime(start + _HOUR))}"
-        folder = os.path.join(self._folder, name)
-        self._write(folder, "config.xml", b"<bank/>")
-        said = self._column(folder, _MEDIA, start, {"block0.blk": _BLOCK, "sindex0.idx": _INDEX})
-        for column in _SMALL:
-            said += self._column(folder, column, start, {})
-        os.utime(folder, (start + _HOUR, start + _HOUR))
-        return (
-            f"  <table>\n    <name>{name}</name>\n    <size>6500</size><description>Camera {camera[:4]}</description>\n"
-            f'    <meta_data><entry key="device_type">Camera</entry></meta_data>\n{said}  </table>\n'
-        )
-
-    def _column(self, folder: str, column: str, start: int, files: dict[str, bytes]) -> str:
-        files = {**files, "cindex.idx": _EMPTY, "pindex.idx": _EMPTY}
-        for name, content in files.items():
-            self._write(os.path.join(folder, column), name, content)
-        zeros = "".join(
-            f"<{tag}>0</{tag}>"
-            for tag in (
-                "meta_data_first_record",
-                "meta_data_last_record",
-                "begin_time_last_record",
-                "end_time_first_record",
-            )
-        )
-        times = f"<begin_time>{start}000</begin_time><end_time>{start + _HOUR}000</end_time>\n      {zeros}"
-        size = sum(map(len, files.values()))
-        filled = times if column == _MEDIA else ""
-        return f"    <column><name>{column}</name>{filled}<size>{size}</size></column>\n"
-
-    @staticmethod
-    def _write(folder: str, name: str, content: bytes) -> None:
-        path = os.path.join(folder, name)
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        except FileNotFoundError:
-            os.makedirs(folder)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.write(fd, content)
-        os.close(fd)
+            self._texts.append(write_table(self._folder, camera, start, _MEDIA, [_EMPTY] * 3, _BESIDE))
+        write_cache(self._folder, self._texts)
 
 
 def measure_bank(folder: Path, cameras: int, hours: int) -> dict[str, Any]:

@@ -101,10 +101,12 @@ def _run(pair: Pair, task: Task, one: _Results) -> None:
 def _warm(pair: Pair) -> None:
     """Read what is to be copied, so that it is in the page cache from the first run on."""
     buffer = bytearray(1024 * 1024)
-    for path in pair.lost[0].rglob("*.mp4"):
-        with open(path, "rb", buffering=0) as file:
-            while file.readinto(buffer):
-                pass
+    for source, _ in pair.lost:
+        for path in source.rglob("*"):
+            if path.is_file():
+                with open(path, "rb", buffering=0) as file:
+                    while file.readinto(buffer):
+                        pass
 
 
 def _row(one: _Results, pair: Pair, ours: float) -> Row:
@@ -154,15 +156,21 @@ def _sent(peer: Peer, sample: Sample, pair: Pair) -> int:
     return pair.shape.lost_bytes // 2 if peer.works else pair.shape.lost_bytes
 
 
+def beside(pair: Pair, peer: Peer) -> None:
+    """Make the folder beside the tree, into which others are told to copy; ours makes its own."""
+    if not peer.ours:
+        pair.landing.mkdir(parents=True, exist_ok=True)
+
+
 def half_there(pair: Pair, peer: Peer) -> int:
     """Leave the missing file as an interrupted run of `peer` would; returns how many bytes can be used again."""
     if peer.ours:
         begun = measure.run(measure.worker("half", str(pair.config)), written=pair.base, syncs=True, works=True).told
         # Only whole chunks are in the journal; the one under way when it stopped is moved again.
         return int(begun["arrived"]) // int(begun["chunk"]) * int(begun["chunk"])
-    for path in pair.lost[0].rglob("*.mp4"):
-        target = pair.lost[1] / path.relative_to(pair.lost[0])
-        _copy_half(path, target)
+    for source, landed in pair.lost:
+        for path in source.rglob("*.mp4"):
+            _copy_half(path, landed / path.relative_to(source))
     return pair.shape.lost_bytes // 2
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 START = 1_735_689_600
 """2025-01-01 00:00 UTC in seconds: long past, so that everything has settled."""
@@ -24,9 +24,47 @@ _PIECE = os.urandom(MIB)
 """What recordings are filled with: not compressible, as video is not."""
 
 
+class Trees(Protocol):
+    """What a pair of trees holds, of which one lacks something."""
+
+    layout: ClassVar[str]
+    tree: ClassVar[str]
+    """What the folder is called that the recorder writes into."""
+    beside: ClassVar[bool]
+    """Whether what is filled goes beside the tree, into a side store."""
+
+    @property
+    def lost_title(self) -> str:
+        """What the destination lacks, in words."""
+        ...
+
+    @property
+    def lost_files(self) -> int:
+        """How many files the destination lacks."""
+        ...
+
+    @property
+    def lost_bytes(self) -> int:
+        """How many bytes it lacks."""
+        ...
+
+    @property
+    def lost_folders(self) -> tuple[str, ...]:
+        """The folders that it lacks, relative to a root."""
+        ...
+
+    def write(self, root: Path, whole: bool) -> None:
+        """Write one tree; `whole` is the one that lacks nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a pair of trees holds."""
+    """Two Frigate servers."""
+
+    layout: ClassVar[str] = "frigate"
+    tree: ClassVar[str] = "recordings"
+    beside: ClassVar[bool] = False
 
     cameras: int
     hours: int
@@ -46,6 +84,11 @@ class Shape:
         return self.hours // 2
 
     @property
+    def lost_title(self) -> str:
+        """What it lacks, in words."""
+        return f"{self.lost_files:,} files of {self.lost_size / MIB:g} MiB"
+
+    @property
     def lost_files(self) -> int:
         """How many files it lacks."""
         return self.cameras * self.lost_per_hour
@@ -56,9 +99,13 @@ class Shape:
         return self.lost_files * self.lost_size
 
     @property
-    def lost_folder(self) -> str:
+    def lost_folders(self) -> tuple[str, ...]:
         """The folder of the missing hour, relative to a root."""
-        return _hour_folder(self.lost_hour)
+        return (_hour_folder(self.lost_hour),)
+
+    def write(self, root: Path, whole: bool) -> None:
+        """Write one tree."""
+        _write(root, self, whole)
 
 
 class _Recording(NamedTuple):
@@ -69,10 +116,10 @@ class _Recording(NamedTuple):
     size: int
 
 
-def build(source: Path, destination: Path, shape: Shape) -> None:
+def build(source: Path, destination: Path, shape: Trees) -> None:
     """Write both trees, one in a process each."""
     with ProcessPoolExecutor(2) as pool:
-        for done in (pool.submit(_write, source, shape, True), pool.submit(_write, destination, shape, False)):
+        for done in (pool.submit(shape.write, source, True), pool.submit(shape.write, destination, False)):
             done.result()
 
 
@@ -134,17 +181,21 @@ def _write_one(folder: int, one: _Recording, end: int) -> None:
     try:
         seed = f"{one.folder}/{one.name}".encode()
         os.write(fd, _head(one.seconds, one.size, seed))
-        left = one.size - os.lseek(fd, 0, os.SEEK_CUR)
-        while left > 0:
-            # A different cut of the same noise for each file and piece.
-            at = hash_of(seed, left) % (MIB // 2)
-            left -= os.write(fd, memoryview(_PIECE)[at : at + min(left, MIB - at)])
+        write_noise(fd, seed, one.size - os.lseek(fd, 0, os.SEEK_CUR))
         os.utime(fd, (end, end))
     finally:
         os.close(fd)
 
 
-def hash_of(seed: bytes, number: int) -> int:
+def write_noise(fd: int, seed: bytes, size: int) -> None:
+    """Write so many bytes that cannot be compressed and are of this file alone."""
+    while size > 0:
+        # A different cut of the same noise for each file and piece.
+        at = _hash_of(seed, size) % (MIB // 2)
+        size -= os.write(fd, memoryview(_PIECE)[at : at + min(size, MIB - at)])
+
+
+def _hash_of(seed: bytes, number: int) -> int:
     """Return a number that follows from both, for content that differs from file to file."""
     return int.from_bytes(seed[-6:], "big") * 2_654_435_761 + number * 40_503
 

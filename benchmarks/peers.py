@@ -49,7 +49,17 @@ def _roots(pair: Pair, *command: str, source: str = "/", destination: str = "/")
 
 
 def _loop(pair: Pair, *options: str) -> list[str]:
-    return worker("loop", *map(str, pair.lost), *options)
+    return worker("loop", str(pair.source), str(pair.landing), str(pair.names), *options)
+
+
+def _told(pair: Pair, *command: str) -> list[str]:
+    """Let rsync copy the missing folders, which it is told, to where ours go."""
+    return [*command, *named(pair), f"{pair.source}/", f"{pair.landing}/"]
+
+
+def named(pair: Pair) -> list[str]:
+    """Return the options that tell rsync what is missing; none where it goes into the tree: there it may look."""
+    return ["-r", f"--files-from={pair.names}"] if pair.shape.beside else []
 
 
 _READS = "XXH3-128 of every chunk and file as it is read, kept in the ledger; source unchanged meanwhile"
@@ -142,6 +152,35 @@ HASH_LOOP_HALF = Peer(
     command=lambda pair: _loop(pair, "--hashed", "--half-there"),
 )
 
+RSYNC_TOLD = Peer(
+    who="rsync -a --files-from",
+    verifies=_RSYNC,
+    syncs=False,
+    tool="rsync",
+    command=lambda pair: _told(pair, "rsync", "-a", "--stats"),
+)
+RSYNC_TOLD_FSYNC = Peer(
+    who="rsync -a --files-from --fsync",
+    verifies=_RSYNC,
+    syncs=True,
+    tool="rsync",
+    command=lambda pair: _told(pair, "rsync", "-a", "--stats", "--fsync"),
+)
+RSYNC_NEW = Peer(
+    who="rsync -a --ignore-existing",
+    verifies=_RSYNC,
+    syncs=False,
+    tool="rsync",
+    command=lambda pair: _roots(pair, "rsync", "-a", "--stats", "--ignore-existing"),
+)
+CP_TOLD = Peer(
+    who="cp -a of each",
+    verifies="nothing",
+    syncs=False,
+    tool="cp",
+    command=lambda pair: ["cp", "-a", "-t", str(pair.landing), *(str(source) for source, _ in pair.lost)],
+)
+
 COPY = (FILL, RSYNC, RSYNC_FSYNC, RCLONE, CP, PLAIN_LOOP, HASH_LOOP)
 """For many bytes."""
 READBACK = (FILL_READBACK,)
@@ -151,6 +190,8 @@ SEARCH = (FILL, FILL_PROCESS, RSYNC, RSYNC_FSYNC, RCLONE, CP_UPDATE, HASH_LOOP)
 COLD = (FILL, RSYNC, RCLONE, HASH_LOOP)
 """With cold folders each run takes long to set up: only those that the targets speak of."""
 """For few bytes in a large archive; the loop is told where they are."""
+TABLES = (FILL, RSYNC_TOLD, RSYNC_TOLD_FSYNC, RSYNC_NEW, CP_TOLD, PLAIN_LOOP, HASH_LOOP)
+"""For whole folders; of these only ours and the last rsync find out which are missing."""
 RESUME = (FILL, RSYNC, RSYNC_APPEND, RCLONE, CP, HASH_LOOP_HALF)
 
 
@@ -160,7 +201,7 @@ def available(peers: tuple[Peer, ...]) -> tuple[list[Peer], list[str]]:
     for peer in peers:
         if peer.tool and not shutil.which(peer.tool):
             absent.append(f"{peer.who}: {peer.tool} is not installed")
-        elif peer is RSYNC_FSYNC and "--fsync" not in _help("rsync"):
+        elif peer in (RSYNC_FSYNC, RSYNC_TOLD_FSYNC) and "--fsync" not in _help("rsync"):
             absent.append(f"{peer.who}: this rsync is older than 3.2.4 and has no --fsync")
         else:
             here.append(peer)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.data import KIB, MIB, Shape
+from benchmarks.tables import Tables
 
 _STUB = 2 * KIB
 """The smallest file that is still a recording; an archive of 200,000 of them fits on any disk."""
@@ -24,12 +25,14 @@ class Sizes:
     bank_cameras: int
     bank_hours: int
     """Tables of one hour each."""
+    tables: Tables
     slow: Shape
     """What is filled over a slow line."""
     back: Shape
     backs: int
     """How often a peer comes back."""
     idle_seconds: float
+    """As long as a service takes to do everything once that it does again and again: rescans are the seldomest."""
     rounds: int
     """At most; a case ends earlier when its time is up."""
 
@@ -55,10 +58,11 @@ FULL = Sizes(
     segments_short=100_000,
     bank_cameras=50,
     bank_hours=30 * 24,
+    tables=Tables(cameras=50, hours=3 * 24, lost_hours=3, blocks=1, block=16_740_000),
     slow=_hole(240, 2 * MIB),
     back=_hole(1000, 2 * MIB, cameras=5),
     backs=3,
-    idle_seconds=60,
+    idle_seconds=300,
     rounds=7,
 )
 
@@ -73,6 +77,7 @@ QUICK = Sizes(
     segments_short=60_000,
     bank_cameras=4,
     bank_hours=24,
+    tables=Tables(cameras=3, hours=8, lost_hours=3, blocks=2, block=200_000),
     slow=_hole(8, 256 * KIB),
     back=_hole(20, 256 * KIB, cameras=5),
     backs=1,

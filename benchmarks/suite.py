@@ -5,12 +5,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import measure
-from benchmarks.cases import Task, compare, half_there
-from benchmarks.data import Shape
+from benchmarks.cases import Task, beside, compare, half_there
+from benchmarks.data import Shape, Trees
 from benchmarks.document import Case, Figure
 from benchmarks.link.suite import LinkSuite
 from benchmarks.pair import Pair
-from benchmarks.peers import COLD, COPY, COPY_MANY, FILL, FILL_PROCESS, READBACK, RESUME, SEARCH, Peer
+from benchmarks.peers import (
+    COLD,
+    COPY,
+    COPY_MANY,
+    FILL,
+    FILL_PROCESS,
+    READBACK,
+    RESUME,
+    RSYNC_NEW,
+    SEARCH,
+    TABLES,
+    Peer,
+)
 from benchmarks.sizes import Sizes
 
 MINUTE = 60
@@ -18,9 +30,9 @@ FRIGATE = 10
 """Seconds that its segments last."""
 
 DEFAULT = ("large", "small", "hour", "resume", "scan", "ledger")
-PARTS = (*DEFAULT, "bank", "link")
-"""The link takes longer than all others together, and the bank of an XProtect recorder has half a million files: both
-only run when they are asked for."""
+PARTS = (*DEFAULT, "bank", "tables", "link")
+"""The link takes longer than all others together, and the banks of XProtect recorders have hundreds of thousands of
+files: these only run when they are asked for."""
 
 
 class Suite:
@@ -40,10 +52,10 @@ class Suite:
         """Run `parts` in the order of PARTS."""
         if "large" in parts:
             shape = self._sizes.large
-            self._copies("large", shape, _files(shape), (*COPY, *READBACK))
+            self._copies("large", shape, shape.lost_title, (*COPY, *READBACK))
         if "small" in parts:
             shape = self._sizes.small
-            self._copies("small", shape, _files(shape), COPY_MANY)
+            self._copies("small", shape, shape.lost_title, COPY_MANY)
         if "hour" in parts or "scan" in parts:
             self._archive(scan="scan" in parts, hour="hour" in parts)
         if "resume" in parts:
@@ -56,12 +68,15 @@ class Suite:
             self._ledger()
         if "bank" in parts:
             self._bank()
+        link = LinkSuite(self._folder, self._sizes, self._rounds, keep=self._keep, say=self._say)
+        if "tables" in parts:
+            self._tables()
+            link.tables()
         if "link" in parts:
-            link = LinkSuite(self._folder, self._sizes, self._rounds, keep=self._keep, say=self._say)
             link.run()
-            self.cases += link.cases
-            self.figures += link.figures
-            self.absent += [sentence for sentence in link.absent if sentence not in self.absent]
+        self.cases += link.cases
+        self.figures += link.figures
+        self.absent += [sentence for sentence in link.absent if sentence not in self.absent]
 
     def _copies(self, name: str, shape: Shape, title: str, peers: tuple[Peer, ...]) -> None:
         pair = self._pair(name, shape)
@@ -73,7 +88,7 @@ class Suite:
         large, tenth = self._sizes.archive, self._sizes.archive_tenth
         pair = self._pair("hour", large, scan=scan)
         if hour:
-            title = f"{_files(large)}, missing in an archive of {_number(large):,} files"
+            title = f"{large.lost_title}, missing in an archive of {_number(large):,} files"
             note = (
                 f"the loop is told where the hour is; {FILL.who} runs inside a service, {FILL_PROCESS.who} as a command"
             )
@@ -132,8 +147,20 @@ class Suite:
         if not self._keep:
             shutil.rmtree(folder)
 
-    def _pair(self, name: str, shape: Shape, *, scan: bool = False) -> Pair:
-        self._say(f"{name}: writing and scanning {_number(shape) + shape.lost_files:,} files, twice")
+    def _tables(self) -> None:
+        """Fill hours of an XProtect bank, all cameras, into the side store."""
+        shape = self._sizes.tables
+        pair = self._pair("tables", shape)
+        note = (
+            f"only {FILL.who} and {RSYNC_NEW.who} find out which tables are missing; the latter writes into the bank,"
+            " the others into the side store"
+        )
+        task = Task(name="tables", title=shape.lost_title, peers=TABLES, seconds=150, prepare=beside, notes=(note,))
+        self._compare(pair, task)
+        self._drop(pair)
+
+    def _pair(self, name: str, shape: Trees, *, scan: bool = False) -> Pair:
+        self._say(f"{name}: writing and scanning two trees, one of which lacks {shape.lost_title}")
         pair = Pair(self._folder / name, shape)
         scans = pair.make()
         if scan:
@@ -161,8 +188,3 @@ class Suite:
 def _number(shape: Shape) -> int:
     """Return how many files the archive has beside the missing hour."""
     return shape.cameras * shape.per_hour * (shape.hours - 1)
-
-
-def _files(shape: Shape) -> str:
-    size = f"{shape.lost_size / 2**20:g} MiB"
-    return f"{shape.lost_files:,} files of {size}"

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,8 @@ def half(config: Path) -> dict[str, Any]:
         return {"arrived": arrived, "chunk": int(app.settings.fill.chunk)}
 
 
-def loop(source: Path, destination: Path, hashed: bool, half_there: bool) -> dict[str, Any]:
-    """Copy every file of a folder as simply as it can be done durably: read, hash or not, write, fsync.
+def loop(source: Path, destination: Path, names: Path, hashed: bool, half_there: bool) -> dict[str, Any]:
+    """Copy every file of the named folders as simply as it can be done durably: read, hash or not, write, fsync.
 
     `half_there`: the first half of each file is here already; it is read and hashed, and the rest is copied.
     """
@@ -112,10 +113,11 @@ def loop(source: Path, destination: Path, hashed: bool, half_there: bool) -> dic
 
     began = time.perf_counter()
     buffer = memoryview(bytearray(BLOCK))
-    for folder, _, names in os.walk(source):
+    walks = (os.walk(source / name) for name in names.read_text().splitlines())
+    for folder, _, files in chain.from_iterable(walks):
         target = destination / Path(folder).relative_to(source)
         target.mkdir(parents=True, exist_ok=True)
-        for name in names:
+        for name in files:
             state = hasher()
             into = os.open(target / name, os.O_RDWR | os.O_CREAT, 0o644)
             with open(os.path.join(folder, name), "rb", buffering=0) as file:
@@ -150,9 +152,12 @@ def main(arguments: list[str]) -> None:
     filling.add_argument("config", type=Path)
     filling.add_argument("--readback", action="store_true")
     command("half", lambda given: half(given.config)).add_argument("config", type=Path)
-    looping = command("loop", lambda given: loop(given.source, given.destination, given.hashed, given.half_there))
+    looping = command(
+        "loop", lambda given: loop(given.source, given.destination, given.names, given.hashed, given.half_there)
+    )
     looping.add_argument("source", type=Path)
     looping.add_argument("destination", type=Path)
+    looping.add_argument("names", type=Path)
     looping.add_argument("--hashed", action="store_true")
     looping.add_argument("--half-there", action="store_true")
     recording = command("ledger", _ledger)

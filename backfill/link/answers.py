@@ -17,6 +17,7 @@ from backfill.storage import Storage
 from schema.errors import SourceChanged, SourceGone, UnknownName, UsageInvalid
 from schema.ledger import Ledger
 from schema.ledger.offered import BEFORE_ALL, offered, place_of
+from schema.ledger.unchanged import Unchanged
 from schema.spans import DAY, Span
 from schema.values import Kind, ManifestFile, Segment, State
 from schema.wire import (
@@ -37,6 +38,7 @@ from schema.wire import (
     SegmentMessage,
     SegmentsAsked,
     SegmentsPage,
+    StorageState,
     plain,
     written,
 )
@@ -85,6 +87,7 @@ class Answers:
         self._now = now
         self._observed = observed
         self._told: OrderedDict[tuple[int, str], Segment] = OrderedDict()
+        self._states: Unchanged[list[StorageState]] = ledger.unchanged()
 
     def hello(self) -> Hello:
         """Say who this is and how its storages are read."""
@@ -99,10 +102,10 @@ class Answers:
         )
 
     def pulse(self) -> Pulse:
-        """Say what time it is here and whether anything is new."""
+        """Say what time it is here and whether anything is new; asked every few seconds, for ever."""
         observed = self._observed()
-        with self._ledger.reading() as connection:
-            states = [self._ledger.mirror.state(connection, one.id, one.name) for one in self._storages()]
+        here = tuple((one.id, one.name) for one in self._storages())
+        states = self._states.get(here, lambda connection: self._ledger.mirror.states(connection, here))
         return Pulse(
             now=self._now(),
             boot=self._boot,

@@ -11,6 +11,7 @@ from schema.errors import PeerIncompatible, PeerInvalid, PeerUntrusted, UnknownN
 from schema.ledger import Ledger
 from schema.ledger.allowance import Size
 from schema.ledger.mirror import position
+from schema.ledger.unchanged import Unchanged
 from schema.limits import BUCKETS_AT_MOST, OUTAGE_AT_MOST
 from schema.spans import SECOND, Span
 from schema.values import Cause, Outage
@@ -56,6 +57,8 @@ class Follower:
         self._noted_at = 0
         self._kept: Size | None = None
         """How much coverage the ledger keeps of the peer; None until it is counted."""
+        self._seen: Unchanged[tuple[str, str]] = ledger.unchanged()
+        """How far each storage is copied: whoever finds the copy damaged sets that back, in any process."""
 
     def follow(self, pulse: Pulse) -> bool:
         """Bring the copy up to what `pulse` says; returns whether anything changed. Raises the errors of a link."""
@@ -138,8 +141,7 @@ class Follower:
 
     def _copy(self, storage: str, epoch: str, seq: int) -> bool:
         ident = self._storages[storage]
-        with self._ledger.reading() as connection:
-            seen, cursor = self._ledger.mirror.seen(connection, ident)
+        seen, cursor = self._seen.get(ident, lambda connection: self._ledger.mirror.seen(connection, ident))
         if seen == epoch and cursor and int(cursor.partition(".")[0]) >= seq:
             return False
         if seen != epoch:

@@ -27,8 +27,8 @@ priority = "normal"  # whoever asks is not in the background either
 [[servers]]
 name = "{name}"
 [[servers.storages]]
-root = "{name}/recordings"
-layout = "frigate"
+root = "{name}/{tree}"
+layout = "{layout}"
 
 [[peers]]
 name = "{other}"
@@ -72,6 +72,8 @@ class LinkedPair(Pair):
         path.write_text(
             _CONFIG.format(
                 name=name,
+                tree=self.shape.tree,
+                layout=self.shape.layout,
                 other=DESTINATION if source else SOURCE,
                 host=self.line.host,
                 listen=self.line.host if source else "127.0.0.1",
@@ -89,6 +91,7 @@ class LinkedPair(Pair):
         """Write the trees, settle both ledgers, let the destination learn what the source has, and keep that."""
         self.base.mkdir(parents=True)
         data.build(self.source, self.destination, self.shape)
+        self.names.write_text("".join(f"{folder}\n" for folder in self.shape.lost_folders))
         trusts = [Trust(str(self.base / f"link-{name}"), name) for name in (SOURCE, DESTINATION)]
         one, other = (trust.prepare() for trust in trusts)
         trusts[0].add_peer(DESTINATION, other.pem)
@@ -118,8 +121,7 @@ class LinkedPair(Pair):
 
     def reset(self) -> None:
         """Take back whatever a run did to the destination."""
-        for folder in (self.lost[1], self._state):
-            shutil.rmtree(folder, ignore_errors=True)
+        self.take_back()
         for ledger in self.base.glob(f"{self._ledger}*"):
             ledger.unlink()
         shutil.copytree(self.base / "settled" / "state", self._state)

@@ -14,7 +14,7 @@ from typing import cast
 from benchmarks.link.pair import LinkedPair, worker
 from benchmarks.link.servers import running
 from benchmarks.pair import DESTINATION, SOURCE, Pair
-from benchmarks.peers import OURS, Peer
+from benchmarks.peers import OURS, Peer, named
 
 PLAIN = f"{OURS}, no encryption"
 LIMIT = "one stream: sendfile, receive, write, fsync"
@@ -56,14 +56,18 @@ def ours(who: str, encryption: str, *, fill: str = "", link: str = "") -> Peer:
 @contextmanager
 def _limit(pair: Pair) -> Iterator[tuple[int, ...]]:
     one = _linked(pair)
-    command = [*one.line.at_source, *worker("send", str(pair.lost[0]), one.line.host, str(one.port))]
+    command = [*one.line.at_source, *worker("send", str(pair.source), str(pair.names), one.line.host, str(one.port))]
     with running(command, one.line, one.port) as pids:
         yield pids
 
 
+def _told(pair: Pair) -> list[str]:
+    return [str(pair.source), str(pair.landing), str(pair.names)]
+
+
 def _receive(pair: Pair) -> list[str]:
     one = _linked(pair)
-    return [*one.line.at_destination, *worker("receive", *map(str, pair.lost), one.line.host, str(one.port))]
+    return [*one.line.at_destination, *worker("receive", *_told(pair), one.line.host, str(one.port))]
 
 
 def _sshd(pair: Pair) -> AbstractContextManager[Sequence[int]]:
@@ -95,7 +99,8 @@ def _rsync_ssh(pair: Pair) -> list[str]:
         f" -o StrictHostKeyChecking=no -o UserKnownHostsFile={folder}/known"
     )
     source = f"{getpass.getuser()}@{one.line.host}:{pair.source}/"
-    return [*one.line.at_destination, "rsync", "-a", "--stats", "-e", ssh, source, f"{pair.destination}/"]
+    rsync = ["rsync", "-a", "--stats", *named(pair), "-e", ssh]
+    return [*one.line.at_destination, *rsync, source, f"{pair.landing}/"]
 
 
 def _rsyncd(pair: Pair) -> AbstractContextManager[Sequence[int]]:
@@ -110,7 +115,7 @@ def _rsyncd(pair: Pair) -> AbstractContextManager[Sequence[int]]:
 def _rsync_daemon(pair: Pair) -> list[str]:
     one = _linked(pair)
     source = f"rsync://{one.line.host}:{one.port}/recordings/"
-    return [*one.line.at_destination, "rsync", "-a", "--stats", source, f"{pair.destination}/"]
+    return [*one.line.at_destination, "rsync", "-a", "--stats", *named(pair), source, f"{pair.landing}/"]
 
 
 def _own_rclone(pair: Pair) -> list[str]:
@@ -167,10 +172,11 @@ TLS = ours(OURS, "tls")
 UNENCRYPTED = ours(PLAIN, "none")
 DAEMON = Peer(who=RSYNC_DAEMON, verifies=_RSYNC, syncs=False, tool="rsync", serve=_rsyncd, command=_rsync_daemon)
 BARE = Peer(who=LIMIT, verifies="nothing", syncs=True, works=True, serve=_limit, command=_receive)
+OVER_SSH = Peer(who=RSYNC_SSH, verifies=f"{_RSYNC}; ssh", syncs=False, tool="rsync", serve=_sshd, command=_rsync_ssh)
 EVERYBODY = (
     TLS,
     UNENCRYPTED,
-    Peer(who=RSYNC_SSH, verifies=f"{_RSYNC}; ssh", syncs=False, tool="rsync", serve=_sshd, command=_rsync_ssh),
+    OVER_SSH,
     DAEMON,
     _rclone("http", "size"),
     _rclone("webdav", "size"),
@@ -178,6 +184,8 @@ EVERYBODY = (
     BARE,
 )
 IN_NAMESPACES = (TLS, UNENCRYPTED, DAEMON, BARE)
+TABLES = (TLS, UNENCRYPTED, OVER_SSH, DAEMON, BARE)
+"""For whole folders, which all but ours are told."""
 
 
 def usable(peers: tuple[Peer, ...]) -> tuple[tuple[Peer, ...], list[str]]:

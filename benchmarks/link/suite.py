@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import measure
-from benchmarks.cases import Task, compare
-from benchmarks.data import Shape
+from benchmarks.cases import Task, beside, compare
+from benchmarks.data import Trees
 from benchmarks.document import Case, Figure
 from benchmarks.link import idle, lines
 from benchmarks.link.pair import LinkedPair
-from benchmarks.link.peers import BARE, EVERYBODY, IN_NAMESPACES, TLS, ours, usable
+from benchmarks.link.peers import BARE, EVERYBODY, IN_NAMESPACES, TABLES, TLS, ours, usable
 from benchmarks.peers import OURS, Peer
 from benchmarks.sizes import Sizes
 
@@ -33,7 +33,7 @@ class LinkSuite:
 
     def run(self) -> None:
         """Run it all."""
-        self._folder.mkdir()
+        self._folder.mkdir(exist_ok=True)
         for name, shape in (("large", self._sizes.large), ("small", self._sizes.small)):
             self._compare(f"link-{name}", shape, lines.LOOPBACK, EVERYBODY, "on loopback")
         reason = lines.unable()
@@ -47,11 +47,17 @@ class LinkSuite:
         self._back()
         self._idle()
 
-    def _compare(self, name: str, shape: Shape, line: lines.Line, peers: tuple[Peer, ...], where: str) -> None:
+    def tables(self) -> None:
+        """Fill whole tables of XProtect, and nothing else."""
+        self._folder.mkdir(exist_ok=True)
+        self._compare("link-tables", self._sizes.tables, lines.LOOPBACK, TABLES, "on loopback")
+
+    def _compare(self, name: str, shape: Trees, line: lines.Line, peers: tuple[Peer, ...], where: str) -> None:
         here, absent = usable(peers)
         pair = self._pair(name, shape, line)
-        title = f"{shape.lost_files:,} files of {shape.lost_size / 2**20:g} MiB over the link, {where}"
-        case, others = compare(pair, Task(name=name, title=title, peers=here, seconds=150), self._rounds, self._say)
+        title = f"{shape.lost_title}, over the link, {where}"
+        task = Task(name=name, title=title, peers=here, seconds=150, prepare=beside)
+        case, others = compare(pair, task, self._rounds, self._say)
         self.cases.append(case)
         self.absent += [sentence for sentence in (*absent, *others) if sentence not in self.absent]
         self._drop(pair)
@@ -115,7 +121,7 @@ class LinkSuite:
         self._figure("idle cpu", 100 * found.share, "%", f"share of a core of {among}")
         self._figure("idle memory", found.resident / 2**20, "MiB", f"memory of {among}")
 
-    def _pair(self, name: str, shape: Shape, line: lines.Line) -> LinkedPair:
+    def _pair(self, name: str, shape: Trees, line: lines.Line) -> LinkedPair:
         self._say(f"{name}: writing, scanning, pairing")
         pair = LinkedPair(self._folder / name, shape, line)
         pair.make()

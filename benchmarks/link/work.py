@@ -86,13 +86,13 @@ def fake(config: Path, segments: int, length: int) -> dict[str, Any]:
     return {"segments": taken}
 
 
-def send(folder: Path, host: str, port: int) -> dict[str, Any]:
-    """Send every file of a folder to each who connects, with sendfile, until ended: as little work as there can be."""
+def send(source: Path, names: Path, host: str, port: int) -> dict[str, Any]:
+    """Send every file of the named folders to each who connects, with sendfile, until ended: the least work."""
     with socket.create_server((host, port)) as listening:
         while True:
             connection, _ = listening.accept()
             with connection:
-                for path in _files(folder):
+                for path in _files(source, names):
                     try:
                         with open(path, "rb", buffering=0) as file:
                             connection.sendfile(file)
@@ -100,13 +100,13 @@ def send(folder: Path, host: str, port: int) -> dict[str, Any]:
                         break
 
 
-def receive(source: Path, destination: Path, host: str, port: int) -> dict[str, Any]:
+def receive(source: Path, destination: Path, names: Path, host: str, port: int) -> dict[str, Any]:
     """Receive what `send` sends; sizes and names are known beforehand. Each file and folder is put on the disk."""
     buffer = memoryview(bytearray(BLOCK))
     began = time.perf_counter()
     folders = set()
     with socket.create_connection((host, port)) as connection:
-        for path in _files(source):
+        for path in _files(source, names):
             target = destination / path.relative_to(source)
             if target.parent not in folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,8 +128,9 @@ def receive(source: Path, destination: Path, host: str, port: int) -> dict[str, 
     return {"seconds": time.perf_counter() - began}
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _files(source: Path, names: Path) -> list[Path]:
+    folders = (source / name for name in names.read_text().splitlines())
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
 def main(arguments: list[str]) -> None:
@@ -149,10 +150,11 @@ def main(arguments: list[str]) -> None:
     sending.set_defaults(work=send)
     receiving = commands.add_parser("receive")
     receiving.set_defaults(work=receive)
+    sending.add_argument("source", type=Path)
     receiving.add_argument("source", type=Path)
     receiving.add_argument("destination", type=Path)
-    sending.add_argument("folder", type=Path)
     for one in (sending, receiving):
+        one.add_argument("names", type=Path)
         one.add_argument("host")
         one.add_argument("port", type=int)
     given = vars(parser.parse_args(arguments))

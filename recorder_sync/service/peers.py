@@ -152,7 +152,7 @@ class PeerTask:
             if came:
                 await asyncio.to_thread(self._came, before)
             elif self._seen.state is not before.state or self._is_news():
-                await asyncio.to_thread(self._note)
+                await asyncio.to_thread(self._note, self._seen)
         except OperatorError as error:
             if self._seen.state is not before.state or isinstance(error, _LINK):
                 self._seen = before  # what is not noted has not happened yet: it happens at the next pulse
@@ -186,13 +186,16 @@ class PeerTask:
         self._show(None)
         if self._owing is not None:
             await asyncio.to_thread(self._went, self._owing)
+        elif self._seen.failures == 1 and contact.is_here(before.state):
+            # An answer is noted once a minute; now it counts to the second when the last one came.
+            await asyncio.to_thread(self._note, before)
 
     def _came(self, before: Seen) -> None:
         """Note the end of an outage, if one had begun; its beginning, too, if that could not be written."""
         with self._events.writing() as connection:
             if self._owing is not None:
                 self._write_gone(connection, self._owing)
-            self._ledger.contacts.note(connection, self._contact())
+            self._ledger.contacts.note(connection, self._contact(self._seen))
             self._ledger.history.outage_ended(
                 connection, self._client.server, Cause.SERVER, self._now(), observer=self._own
             )
@@ -207,7 +210,7 @@ class PeerTask:
     def _went(self, seen: Seen) -> None:
         """Note the beginning of an outage; that it goes on being away after a restart of ours is no other one."""
         with self._events.writing() as connection:
-            self._ledger.contacts.note(connection, self._contact())
+            self._ledger.contacts.note(connection, self._contact(self._seen))
             self._write_gone(connection, seen)
         self._owing = None
         self._was_noted()
@@ -250,24 +253,24 @@ class PeerTask:
         known, now = self._noted_clock, None if self._clock is None else self._clock.us
         return known != now if known is None or now is None else abs(now - known) > _CLOCK_MOVED
 
-    def _note(self) -> None:
+    def _note(self, seen: Seen) -> None:
         with self._ledger.writing() as connection:
-            self._ledger.contacts.note(connection, self._contact())
+            self._ledger.contacts.note(connection, self._contact(seen))
         self._was_noted()
 
     def _was_noted(self) -> None:
         self._noted_at, self._noted_clock = self._now(), None if self._clock is None else self._clock.us
 
-    def _contact(self) -> Contact:
+    def _contact(self, seen: Seen) -> Contact:
         return Contact(
             observer=self._own,
             server=self._client.server,
-            state=self._seen.state,
-            since=self._seen.since,
-            seen=self._seen.last,
+            state=seen.state,
+            since=seen.since,
+            seen=seen.last,
             offset=None if self._clock is None else self._clock.us,
             offset_error=None if self._clock is None else self._clock.error,
-            detail=self._seen.detail,
+            detail=seen.detail,
         )
 
     def _show(self, pulse: Pulse | None) -> None:

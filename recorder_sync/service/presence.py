@@ -16,6 +16,7 @@ from recorder_sync.service.live import Live
 from schema.errors import OperatorError
 from schema.ledger import Ledger
 from schema.ledger.contacts import Contact
+from schema.ledger.unchanged import Unchanged
 from schema.spans import MINUTE
 from schema.values import Reach
 
@@ -44,6 +45,7 @@ class Presence:
         self._gate = gate
         self._now = now
         self._began = now()
+        self._paused: Unchanged[str] = ledger.unchanged()
         self._told: str | None = None
         self._told_at = 0
 
@@ -73,8 +75,7 @@ class Presence:
 
     def _look(self) -> None:
         """Take in whether filling is paused, and give a sign of life if one is due."""
-        with self._ledger.reading() as connection:
-            paused = self._ledger.contacts.paused(connection, self._servers)
+        paused = self._paused.get(None, lambda connection: self._ledger.contacts.paused(connection, self._servers))
         self._live.change(paused=paused)
         if paused:
             self._gate.pause()

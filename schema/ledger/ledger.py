@@ -1,12 +1,14 @@
 """The ledger as the rest of the product sees it: open it, read in one transaction, write in one transaction.
 
-Rule: nothing here holds a connection between calls, so threads and processes share a ledger freely.
+Rule: nothing here holds a connection between calls, so threads and processes share a ledger freely. The one exception
+hears of commits, and neither reads nor writes.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select, text, update
 
@@ -23,6 +25,7 @@ from schema.ledger.mirror import MirrorBook
 from schema.ledger.names import Names
 from schema.ledger.oddities import OddityBook
 from schema.ledger.segments import SegmentBook
+from schema.ledger.unchanged import Commits, Unchanged
 from schema.ledger.unsealed import being_written, longest
 from schema.spans import Span
 from schema.tables import storages
@@ -35,6 +38,7 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._file = _file_of(engine)
+        self._commits = Commits(engine)
         self.names = Names()
         self.folders = FolderBook()
         self.segments = SegmentBook(self.names, self.folders)
@@ -62,6 +66,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close every connection."""
+        self._commits.close()
         self._engine.dispose()
 
     def __enter__(self) -> "Ledger":
@@ -98,6 +103,20 @@ class Ledger:
                 self.names.rolled_back(connection)
                 raise
             self.names.committed(connection)
+
+    def unchanged(self) -> Unchanged[Any]:
+        """Return a keeper of what is read often and seldom changes."""
+        return Unchanged(self._committed, self._read)
+
+    def _read(self, read: Callable[[Connection], Any]) -> Any:
+        with self.reading() as connection:
+            return read(connection)
+
+    def _committed(self) -> int | None:
+        """Return a number that is another after every commit, None where nobody tells."""
+        if self._file is None or _file_of(self._engine) != self._file:
+            return None
+        return self._commits.number()
 
     def _check_in_place(self) -> None:
         if _file_of(self._engine) != self._file:

@@ -44,6 +44,10 @@ class MirrorBook:
         ).one()
         return StorageState(name=name, epoch=epoch, seq=seq, scanned=scanned)
 
+    def states(self, connection: Connection, here: Sequence[tuple[int, str]]) -> list[StorageState]:
+        """Return that of several, each by its id and name."""
+        return [self.state(connection, storage_id, name) for storage_id, name in here]
+
     def changes(
         self, connection: Connection, storage_id: int, joint: int, cursor: str, limit: int = BUCKETS_AT_ONCE
     ) -> CoveragePage:

@@ -718,3 +718,16 @@ def test_which_storages_are_away_is_known_with_since_when(ledger: Ledger, storag
     with ledger.reading() as connection:
         assert ledger.history.storages_away(connection, "a") == {storage: 10}
         assert ledger.history.storages_away(connection, "b") == {}
+
+
+def test_what_is_kept_of_a_ledger_is_read_again_after_any_commit(ledger: Ledger, other: Ledger) -> None:
+    kept = ledger.unchanged()
+
+    def paused() -> object:
+        return kept.get("a", lambda connection: ledger.contacts.paused(connection, ["a"]))
+
+    assert paused() == ""
+    for one, said in ((other, "one"), (ledger, "two"), (other, "")):
+        with one.writing() as connection:
+            one.contacts.pause(connection, ["a"], said)
+        assert (paused(), paused()) == (said, said)

@@ -188,7 +188,7 @@ def test_a_link_in_place_of_a_partial_is_not_written_through(hole: make.Bench, h
     planned = hole.plan("a")
     task = next(task for task in planned.tasks if task.source.path == VICTIM)
     staging = Staging(hole.site.storage(task.storage_id))
-    partial = staging.partial(task, FolderPeer("b", hole.site, hole.ledger).manifest(task.source))
+    partial = staging.partial(task)
     how(own, partial.path)
     result = hole.fill("a", planned)
     assert set(whys(result)) <= {"WRITE_FAILED"}

@@ -119,8 +119,8 @@ STEPS: list[Step] = [
     ("backfill.landing:Lander._commit", "before", 1),
     ("schema.ledger.segments:SegmentBook.set_digests", "after", 1),
     ("backfill.landing:Lander._commit", "after", 1),
-    ("backfill.staging:Partial.drop_journals", "before", 1),
-    ("backfill.staging:Partial.drop_journals", "after", 2),
+    ("backfill.staging:Partial.drop_journal", "before", 1),
+    ("backfill.staging:Partial.drop_journal", "after", 2),
     ("backfill.fill:_note_end", "before", 1),
     ("backfill.fill:_note_end", "after", 1),
 ]

@@ -79,7 +79,7 @@ STEPS: list[Step] = [
     ("backfill.landing:_Folders.make_durable", "after", 1),
     ("backfill.landing:Lander._commit", "before", 1),
     ("backfill.landing:Lander._commit", "after", 1),
-    ("backfill.staging:Partial.drop_journals", "after", 1),
+    ("backfill.staging:Partial.drop_journal", "after", 1),
     ("backfill.fill:_note_end", "after", 1),
 ]
 

@@ -3,13 +3,14 @@
 A restart fetches at most the chunk that was under way, and every damaged one, again - and no other.
 """
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from backfill.bring import bring
 from backfill.gate import Gate
-from backfill.journal import Journal
+from backfill.journal import Journal, journal_file
 from backfill.peer import FolderPeer
 from backfill.staging import Partial, Staging
 from schema.digests import hasher
@@ -40,10 +41,10 @@ def partial(tmp_path: Path) -> Path:
     """A partial of three chunks, and a journal that claims them."""
     path = tmp_path / "x.part"
     path.write_bytes(CONTENT[: 3 * CHUNK])
-    journal = Journal(str(tmp_path / "x.journal"), FILE, CHUNK)
-    for number in range(3):
-        journal.append(digest(chunk(number)))
-    journal.close()
+    with journal_file(str(tmp_path / "x.journal")) as fd:
+        journal = Journal(fd, FILE, CHUNK)
+        for number in range(3):
+            journal.append(digest(chunk(number)))
     return path
 
 
@@ -51,11 +52,8 @@ def kept(partial: Path, file: ManifestFile = FILE, chunk_size: int = CHUNK, gate
     """Return how many chunks a new run keeps; partial and journal must then hold just these."""
     with partial.open("r+b") as opened:
         path = partial.with_suffix(".journal")
-        journal = Journal(str(path), file, chunk_size)
-        try:
-            digests, whole = journal.verified(opened.fileno(), hasher(), gate or Gate())
-        finally:
-            journal.close()
+        with journal_file(str(path)) as fd:
+            digests, whole = Journal(fd, file, chunk_size).verified(opened.fileno(), hasher(), gate or Gate())
     assert digests == [digest(chunk(number)) for number in range(len(digests))]
     assert whole.digest() == digest(CONTENT[: len(digests) * chunk_size])
     assert partial.stat().st_size == len(digests) * chunk_size
@@ -124,12 +122,9 @@ def test_another_chunk_size_begins_anew(partial: Path) -> None:
 def test_a_stop_while_verifying_cuts_nothing(partial: Path) -> None:
     gate = Gate()
     gate.stop()
-    with pytest.raises(Interrupted), partial.open("r+b") as opened:
-        journal = Journal(str(partial.with_suffix(".journal")), FILE, CHUNK)
-        try:
-            journal.verified(opened.fileno(), hasher(), gate)
-        finally:
-            journal.close()
+    journal = journal_file(str(partial.with_suffix(".journal")))
+    with pytest.raises(Interrupted), partial.open("r+b") as opened, journal as fd:
+        Journal(fd, FILE, CHUNK).verified(opened.fileno(), hasher(), gate)
     assert kept(partial) == 3
 
 
@@ -148,7 +143,7 @@ def run(bench: make.Bench, script: str, gate: Gate | None = None) -> tuple[Fault
     peer = FaultyPeer(FolderPeer("b", bench.site, bench.ledger), script)
     storage = bench.site.storage(task.storage_id)
     staging = Staging(storage)
-    partial = staging.partial(task, peer.manifest(task.source))
+    partial = staging.partial(task)
     bring(task, peer, storage, staging, rules=bench.settings.fill, gate=gate or Gate(), listener=lambda _: None)
     return peer, partial
 
@@ -175,3 +170,38 @@ def test_a_chunk_that_rotted_between_two_runs_is_fetched_again_with_what_follows
     assert list(peer.read.values()) == [SIZE - 2 * CHUNK]
     source = lacking.plan("a").tasks[0].source
     assert Path(partial.path).read_bytes() == (lacking.root("b") / source.path).read_bytes()
+
+
+TWO = (ManifestFile("media/block0.blk", 2 * CHUNK, 17, 0o644, None), ManifestFile("pindex.idx", 32, 17, 0o644, None))
+"""The files of a segment that is a folder, which share one journal."""
+
+
+def claimed(fd: int, contents: tuple[bytes, ...]) -> list[int]:
+    """Return how many chunks of each file a new run keeps."""
+    found, at = [], 0
+    for file, content in zip(TWO, contents, strict=True):
+        with tempfile.TemporaryFile() as partial:
+            partial.write(content)
+            partial.flush()
+            journal = Journal(fd, file, CHUNK, at)
+            found.append(len(journal.verified(partial.fileno(), hasher(), Gate())[0]))
+            at = journal.end
+    return found
+
+
+@pytest.mark.parametrize(
+    ("damaged", "kept"), [(None, [2, 1]), (0, [0, 0]), (1, [2, 0])], ids=["nothing", "the first", "the second"]
+)
+def test_files_of_one_folder_share_a_journal_and_what_is_right_is_kept(
+    tmp_path: Path, damaged: int | None, kept: list[int]
+) -> None:
+    contents = [chunk(0) + chunk(1), CONTENT[:32]]
+    with journal_file(str(tmp_path / "x.journal")) as fd:
+        first = Journal(fd, TWO[0], CHUNK)
+        first.append(digest(chunk(0)))
+        first.append(digest(chunk(1)))
+        Journal(fd, TWO[1], CHUNK, first.end).append(digest(CONTENT[:32]))
+    if damaged is not None:
+        contents[damaged] = b"\xff" + contents[damaged][1:]
+    with journal_file(str(tmp_path / "x.journal")) as fd:
+        assert claimed(fd, tuple(contents)) == kept

@@ -302,6 +302,24 @@ def test_a_clock_that_moved_is_noted_at_once_and_a_little_later_or_never(stage: 
     assert stage.contact()[1] == 150_000
 
 
+def test_a_peer_that_answers_and_has_no_news_costs_no_write_for_most_of_a_minute(stage: Stage) -> None:
+    stage.ask(10)
+    stage.ledger_writes.clear()
+    stage.ask(40)
+    assert stage.ledger_writes == []
+
+
+def test_at_the_first_silence_it_is_noted_when_the_peer_was_last_heard(stage: Stage) -> None:
+    """Whether it was heard lately keeps others from taking its recorder for dead (`identity.signals.heartbeat`)."""
+    stage.ask(40)
+    heard = stage.at
+    stage.peer.here = False
+    stage.ask()
+    with stage.ledger.reading() as connection:
+        [noted] = stage.ledger.contacts.all(connection)
+    assert (noted.seen, noted.state, noted.detail) == (heard, Reach.UP, "")
+
+
 def test_news_that_could_not_be_taken_in_wake_the_filler_with_the_next_pulse(stage: Stage) -> None:
     stage.ask(2)
     before = len(stage.changed)
