@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from backfill.storage import sync_folder
+from backfill.storage import make_folders, sync_folder
 from schema.digests import text_checksum
 from schema.errors import OperatorError
 
@@ -59,7 +59,7 @@ class Lines(Generic[_E]):
         body = msgspec.json.encode(entry).decode()
         folder = os.path.dirname(self._path)
         try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
+            make_folders(folder, 0o700)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
             with open(fd, "r+b") as file:
                 kept = file.read()
