@@ -251,7 +251,8 @@ class App:
             for peer in self.settings.peers
             if peer.name not in told
         ]
-        notes += [*self.site.problems, *cut_off(self.settings.identity.folder, self.site.local)]
+        notes += self.site.problems
+        notes += [f"{said}; {hint}" for said, hint in cut_off(self.settings.identity.folder, self.site.local)]
         return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
 
     def newest(self, found: Survey) -> dict[str, int]:

@@ -40,6 +40,9 @@ class Peer:
             raise answer
         return answer
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 @dataclass
 class Played:
