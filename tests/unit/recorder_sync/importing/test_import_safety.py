@@ -247,10 +247,13 @@ def test_taking_back_that_fails_lets_the_recorder_run_again_and_goes_on_later(
     at.is_as_before(make.tree(at.a.bank), side)
 
 
+@pytest.mark.parametrize("had", [True, False], ids=["set aside", "none before"])
 def test_a_recorder_that_ran_with_the_tables_before_they_were_taken_back_makes_its_index_anew(
-    at: Desk, monkeypatch: pytest.MonkeyPatch
+    at: Desk, had: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before the journal says that it may be started; the operator, or the machine, started it."""
+    if not had:
+        (at.a.bank / "cache.xml").unlink()
     killed(at, monkeypatch, Step.STARTING)
     at.service.start()
     assert len(tables((at.a.bank / "cache.xml").read_bytes())) == 6
