@@ -127,7 +127,8 @@ class App:
         digests taken then. Only who watches gives it: what was sealed a moment ago is still in the page cache.
         """
         try:
-            report = scan(self.ledger, storage, now=now, options=options, progress=progress)
+            others = self.site.near(storage)
+            report = scan(self.ledger, storage, now=now, options=options, progress=progress, others=others)
         except StorageAway as error:
             with self.ledger.writing() as connection:
                 self.ledger.history.outage_began(

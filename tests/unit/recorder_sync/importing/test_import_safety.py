@@ -183,6 +183,40 @@ def test_what_was_fetched_anew_under_its_old_name_is_not_taken_for_it(at: Desk) 
     assert [row.path for row in at.rows(beside=True)] == [outcome.moved[0].segment.path]
 
 
+@pytest.mark.parametrize("another", ["bank", "storage"])
+@pytest.mark.parametrize("how", ["renamed", "copied"])
+@pytest.mark.parametrize("lost", [False, True], ids=["ledger", "no ledger"])
+def test_what_the_recorder_archives_afterwards_is_still_nobodys_own(
+    tmp_path: Path, another: str, how: str, lost: bool
+) -> None:
+    """Archiving moves tables to another bank, most often on another disk, under another tag."""
+    more = 'options = { banks = "several" }\n'
+    archive_storage = f'[[servers.storages]]\nname = "archive"\nroot = "a/archive"\nlayout = "xprotect"\n{more}'
+    text = make.config_text("a", layout="xprotect", more=more) + (archive_storage if another == "storage" else "")
+    text += make.config_text("b", layout="xprotect", more=more, head="") + '[identity]\nserver = "a"\n'
+    with make.bench(tmp_path, text) as bench:
+        roots = {name: bench.root(name) for name in ("a", "b")}
+        place_of = {name: root / f"bank-{name}" for name, root in roots.items()}
+        bench.root = place_of.__getitem__  # type: ignore[method-assign]
+        at = laid(bench)
+        home = roots["a"] if another == "bank" else tmp_path / "a" / "archive"
+        archive = Recorder(home / "old", tag="ARCHIVE")
+        at.importer().run(at.choice(), Gate())
+        for name in [row.path.split("/")[1] for row in at.rows(beside=False)]:
+            moved = archive.bank / at.a.archive(name, archive)
+            if how == "copied":
+                shutil.copytree(moved, tmp_path / "copy")
+                shutil.rmtree(moved)
+                (tmp_path / "copy").rename(moved)
+        if lost:
+            with bench.ledger.writing() as connection:
+                for storage in bench.site.of("a"):
+                    bench.ledger.segments.forget_storage(connection, storage.id)
+        bench.scan()
+        found = at.rows(beside=False)
+        assert [("ARCHIVE" in row.path, row.origin) for row in found] == [(True, "b")] * 2
+
+
 # What fails half way: the recorder runs again, and somebody is told
 
 
