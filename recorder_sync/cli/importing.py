@@ -128,7 +128,7 @@ def _undo(app: App, server: str, entry: Entry | None, asked: Asked, as_json: boo
         _ended(server, "planned", Choice(moves=list(moves)), as_json)
         return EXIT_FOUND
     with _importer(app, server) as importer, stopping(Gate()):  # nothing asks this gate: it goes on to its end
-        outcome = importer.undo()
+        outcome = importer.undo(entry.began)
     _done(server, "returned", outcome, as_json)
     return EXIT_FOUND if outcome.stayed or outcome.kept_stopped else EXIT_DONE
 

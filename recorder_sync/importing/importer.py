@@ -146,8 +146,8 @@ class Importer:
                 notes=tuple(notes),
             )
 
-    def undo(self) -> Outcome:
-        """Take the latest import back.
+    def undo(self, began: int | None = None) -> Outcome:
+        """Take the latest import back, if it is the one that `began` then.
 
         Raises ImportNotMade, ImportUnsafe, RecorderWrites, ImportHalfDone, UnknownName, StorageAway, StorageSwapped,
         and what journal and service raise. After an error every recording is whole, and undoing again goes on where
@@ -157,6 +157,8 @@ class Importer:
             entry = self._standing()
             if entry is None:
                 raise ImportNotMade(self._server)
+            if began not in (None, entry.began):
+                raise ImportUnsafe("another import than the one to be taken back is the latest by now")
             moved = entry.moves if entry.touched else ()
             self._check_known(moved)
             with self._alone(moved):

@@ -368,3 +368,17 @@ def test_a_journal_that_cannot_be_relied_on_is_told_of_with_what_to_do(at: Desk)
     path.write_bytes(path.read_bytes().replace(b"began", b"begun", 1))
     [(said, hint), _] = cut_off(folder, ["a", "b"])
     assert "is damaged" in said and "set it aside" in hint and "--undo" not in hint
+
+
+def test_only_the_import_that_the_operator_saw_is_taken_back(at: Desk) -> None:
+    """Another one began while the question was on the screen."""
+    first, second = at.choice().moves
+    at.importer().run(Choice(moves=[first]), Gate())
+    seen = standing(place(at), "a")
+    assert seen is not None
+    at.bench.now += 1
+    at.importer().run(Choice(moves=[second]), Gate())
+    log = list(at.service.log)
+    with pytest.raises(ImportUnsafe, match="another import"):
+        at.importer().undo(seen.began)
+    assert at.service.log == log and len(at.rows(beside=False)) == 2
