@@ -68,6 +68,8 @@ def test_what_was_imported_is_filled_and_nobody_elses_own(at: Desk) -> None:
         rows = at.rows(beside=False)
         assert {row.origin for row in rows} == {"b"} and not at.rows(beside=True)
         assert all(row.digest is not None for row in rows)
+        with at.bench.ledger.reading() as connection:
+            assert all(at.bench.ledger.segments.manifest(connection, row) for row in rows), "each chunk's digest, too"
     report = verify(at.bench.ledger, list(at.bench.site.storages), chunk_size=65536, gate=Gate())
     assert not report.damage
     assert at.bench.fill("a").sent == 0
