@@ -2,10 +2,12 @@
 
 Rule: in doubt a file is compared with its digest, and never called the recorder's own because a note was lost or a
 time changed. Three witnesses, in this order: the origin records beside the data, the ledger's row of the very same
-file, and the content. Reads a file only where one of the first two knows its path and size but not its last write.
+file, and the content. Reads a file only where one of the first two knows its path and size but not its last write, or
+where the records of the same server know one of its camera, time and size under another path: recorders archive.
 """
 
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -32,11 +34,17 @@ class _Claim(NamedTuple):
 
 
 class Filled:
-    """Knows the filled files of one storage. `log`: its origin records; None if there can be none."""
+    """Knows the filled files of one storage.
 
-    def __init__(self, storage: Storage, log: OriginLog | None) -> None:
+    Args:
+        log: its origin records; None if there can be none.
+        others: those of the storages here from which the recorder, or an operator, may have moved files into it.
+    """
+
+    def __init__(self, storage: Storage, log: OriginLog | None, others: Sequence[OriginLog] = ()) -> None:
         self._storage = storage
         self._log = log
+        self._others = others
 
     def settle(self, segment: Segment, before: Segment | None) -> Segment:
         """Return `segment`, just judged, as the filled one it is, or as it is. `before`: the ledger's row of its path.
@@ -53,6 +61,7 @@ class Filled:
             if _same_file(before, segment) and before.state in (State.SEALED, State.GONE):
                 return _filled(segment, known)
             claims.append(known)
+        claims += [_said(one) for one in self._elsewhere(segment)]
         if not any(claim.digest for claim in claims):
             return segment
         content = _digest_at(self._storage.root, segment.path, segment.kind)
@@ -66,6 +75,11 @@ class Filled:
 
     def _records(self, segment: Segment) -> list[Origin]:
         return [] if self._log is None else self._log.about(segment.path, segment.start, segment.size)
+
+    def _elsewhere(self, segment: Segment) -> list[Origin]:
+        logs = [*([] if self._log is None else [self._log]), *self._others]
+        asked = (segment.path, segment.camera, segment.start, segment.size)
+        return [one for log in logs for one in log.elsewhere(*asked)]
 
 
 def moved_record(log: OriginLog, old: Segment, new: Segment, now: int) -> Origin:

@@ -1,7 +1,8 @@
 """Where filled segments came from, kept beside the data so that it survives the loss of the ledger.
 
 Rule: a record is durable *before* its segment appears under its final name, so a filled file can never be taken for the
-recorder's own. A record whose file never appeared is harmless: it speaks only for a file of exactly its size and mtime.
+recorder's own. A record whose file never appeared is harmless: it speaks only for a file of exactly its size and mtime,
+or of its content.
 
 Format: one file a day of recording, `origins/2026-11-22.jsonl`; each line a JSON object, a tab and a checksum.
 """
@@ -9,7 +10,8 @@ Format: one file a day of recording, `origins/2026-11-22.jsonl`; each line a JSO
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -41,6 +43,16 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     landed: int
 
 
+class _Day(NamedTuple):
+    """The records of a day."""
+
+    read: int
+    """The size its file had then."""
+    by_path: Mapping[str, Sequence[Origin]]
+    by_size: Mapping[tuple[str, int], Iterable[str]]
+    """The paths by camera and size of the file."""
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Origin).decode
 
@@ -50,8 +62,7 @@ class OriginLog:
 
     def __init__(self, state_folder: str) -> None:
         self._folder = os.path.join(state_folder, _FOLDER)
-        self._days: dict[str, tuple[int, dict[str, list[Origin]]]] = {}
-        """By day: the size its file had when it was read, and its records by path."""
+        self._days: dict[str, _Day] = {}
         self._any = False
 
     def append(self, origins: Iterable[Origin]) -> None:
@@ -93,32 +104,52 @@ class OriginLog:
         if not self._present():
             return []
         found: list[Origin] = []
-        for day in {_day(near): None for near in (start, start - _NEAR, start + _NEAR)}:
-            for one in reversed(self._day(day).get(path, ())):
+        for day in _days(start):
+            for one in reversed(self._day(day).by_path.get(path, ())):
                 if one.size == size:
                     if not one.server:
                         break
                     found.append(one)
         return found
 
+    def elsewhere(self, path: str, camera: str, start: int, size: int) -> list[Origin]:
+        """Return the records of files of that camera and size that start about `start` and have another path.
+
+        A recorder that archives moves files, also to another disk, and says nothing. Only the digest tells whether one
+        of them is that file.
+        """
+        if not self._present():
+            return []
+        paths = {
+            other: None
+            for day in _days(start)
+            for other in self._day(day).by_size.get((camera, size), ())
+            if other != path
+        }
+        return [one for other in paths for one in self.about(other, start, size) if abs(one.start - start) <= _NEAR]
+
     def _present(self) -> bool:
         """Tell whether there is any record: most storages were never filled, and a first scan asks per file."""
         self._any = self._any or os.path.isdir(self._folder)
         return self._any
 
-    def _day(self, day: str) -> dict[str, list[Origin]]:
-        """Return a day's records by path, read anew when a fill has added some since: files are only appended to."""
+    def _day(self, day: str) -> "_Day":
+        """Return a day's records, read anew when a fill has added some since: files are only appended to."""
         try:
             size = os.stat(os.path.join(self._folder, f"{day}.jsonl")).st_size
         except (FileNotFoundError, NotADirectoryError):
-            return {}
+            return _Day(0, {}, {})
         held = self._days.get(day)
-        if held is not None and held[0] == size:
-            return held[1]
+        if held is not None and held.read == size:
+            return held
         if len(self._days) >= _DAYS_KEPT:
             self._days.clear()
-        found = self._load(day)
-        self._days[day] = (size, found)
+        by_path = self._load(day)
+        by_size: dict[tuple[str, int], dict[str, None]] = {}
+        for path, records in by_path.items():
+            for one in records:
+                by_size.setdefault((one.camera, one.size), {})[path] = None
+        self._days[day] = found = _Day(size, by_path, by_size)
         return found
 
     def _load(self, day: str) -> dict[str, list[Origin]]:
@@ -158,6 +189,11 @@ def _write(fd: int, content: memoryview) -> int:
     if not done:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return done
+
+
+def _days(start: int) -> list[str]:
+    """Return the days under which what starts about then may be noted, its own first."""
+    return list(dict.fromkeys(_day(near) for near in (start, start - _NEAR, start + _NEAR)))
 
 
 def _day(us: int) -> str:

@@ -40,7 +40,7 @@ def lock(
     for storage_id in sorted({task.storage_id for task in plan.tasks}):
         storage = site.storage(storage_id)
         try:
-            _check_disk(storage, site, ledger)
+            check_disk(storage, site, ledger)
             staging = Staging(storage)
             held.enter_context(staging.locked())
         except _NOT_NOW as error:
@@ -59,8 +59,8 @@ def lock(
     return stagings, unready
 
 
-def _check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
-    """Raise StorageAway or StorageSwapped unless the disk the plan was made for is there.
+def check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
+    """Raise StorageAway or StorageSwapped unless the disk that the ledger knows is there.
 
     A side store is made when it is first needed: until then the disk of the recorder it is for must be there, and
     afterwards its own.
@@ -68,7 +68,7 @@ def _check_disk(storage: Storage, site: Site, ledger: Ledger) -> None:
     known = ledger.storage_note(storage.id)[0]
     if storage.origin is not None:
         home = next(main for (main, _), side in site.side.items() if side.id == storage.id)
-        _check_disk(site.storage(home), site, ledger)
+        check_disk(site.storage(home), site, ledger)
     if storage.origin is None or known:
         storage.check_present()
         storage.check_identity(known)
@@ -92,7 +92,7 @@ def _idle(storage: Storage, site: Site, ledger: Ledger, held: contextlib.ExitSta
     """Return the staging of a storage that is not to be filled, locked; None if nothing is in it. Raises _NOT_NOW."""
     if not waiting(storage):
         return None
-    _check_disk(storage, site, ledger)
+    check_disk(storage, site, ledger)
     staging = Staging(storage)
     held.enter_context(staging.locked())
     return staging

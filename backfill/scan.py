@@ -5,10 +5,11 @@ known file is not opened again. So a rescan costs what changed. Everything that 
 reason.
 """
 
+import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from backfill.clockcheck import doubt
@@ -21,7 +22,7 @@ from backfill.storage import Storage
 from backfill.threads import Threads
 from backfill.vanished import DELETED, Moved, sort_out
 from schema.digests import short_name
-from schema.errors import StagingUnusable, StorageEmptied, StorageSwapped
+from schema.errors import StagingUnusable, StorageAway, StorageEmptied, StorageSwapped
 from schema.ledger import Ledger
 from schema.ledger.folders import Folder, FolderChange
 from schema.ledger.segments import Landing
@@ -46,17 +47,19 @@ def scan(
     now: Callable[[], int],
     options: ScanOptions | None = None,
     progress: Progress | None = None,
+    others: Sequence[Storage] = (),
 ) -> ScanReport:
     """Bring the ledger up to what `storage` holds.
 
     Args:
         now: returns the time in microseconds UTC.
+        others: storages here from which files may have been moved into this one, such as by archiving.
         progress: called after each committed batch with the report so far.
 
     Raises StorageAway, StorageSwapped, StorageEmptied, PermissionMissing and the ledger's errors. After an error the
     ledger holds a part of what is new, and everything it held before.
     """
-    return _Scan(ledger, storage, now, options or ScanOptions(), progress or (lambda _: None)).run()
+    return _Scan(ledger, storage, now, options or ScanOptions(), progress or (lambda _: None), others).run()
 
 
 class _Scan:
@@ -69,7 +72,9 @@ class _Scan:
         now: Callable[[], int],
         options: ScanOptions,
         progress: Progress,
+        others: Sequence[Storage],
     ) -> None:
+        self._others = others
         self._ledger = ledger
         self._storage = storage
         self._now = now
@@ -93,7 +98,7 @@ class _Scan:
         began = time.monotonic()
         storage, report = self._storage, self._report
         storage.check_present()
-        self._origins = self._origin_log()
+        self._origins = _origin_log(storage)
         known_identity, known_rules, scanned = self._ledger.storage_note(storage.id)
         identity = self._check_identity(known_identity)
         rules = _fingerprint(storage)
@@ -138,7 +143,7 @@ class _Scan:
         for path in known:
             if path:
                 children.setdefault(path.rpartition("/")[0], []).append(path)
-        intake = Intake(self._storage, now=self._now(), filled=Filled(self._storage, self._origins))
+        intake = Intake(self._storage, now=self._now(), filled=self._filled())
         with Threads(_WORKERS, "scan") as pool:
             waiting: list[tuple[Future[FolderLook], bool]] = []
             stack = [""] if self._options.only is None else sorted(self._options.only)
@@ -191,11 +196,12 @@ class _Scan:
             self._gone_folders.append(path)
             pending += children.get(path, [])
 
-    def _origin_log(self) -> OriginLog | None:
-        try:
-            return OriginLog(self._storage.state_folder())
-        except StagingUnusable:
-            return None
+    def _filled(self) -> Filled:
+        others = []
+        for one in self._others:
+            with contextlib.suppress(StorageAway):  # what was moved from a disk that is gone is told by nobody
+                others.append(_origin_log(one))
+        return Filled(self._storage, self._origins, [log for log in others if log is not None])
 
     def _changed_at(self, folder: str) -> int | None:
         """Return a folder's modification time; None if it is gone or became a link, and is not to be entered."""
@@ -310,6 +316,14 @@ class _Scan:
                 f"{len(filled):,} filled files were moved, such as {filled[0].old.path}; where they came from is known"
                 f" to the ledger alone: {error.strerror}"
             )
+
+
+def _origin_log(storage: Storage) -> OriginLog | None:
+    """Return the origin records of a storage; None if there can be none. Raises StorageAway."""
+    try:
+        return OriginLog(storage.state_folder())
+    except StagingUnusable:
+        return None
 
 
 def _fingerprint(storage: Storage) -> str:

@@ -40,6 +40,12 @@ class Site:
         """Return the storages that count as `server`'s: its recorder's, and side stores filled for it."""
         return [storage for storage in self._all() if storage.server == server]
 
+    def near(self, storage: Storage) -> list[Storage]:
+        """Return the other storages here of the same server, from which files may be moved into a recorder's one."""
+        if storage.origin is not None:
+            return []
+        return [one for one in self.of(storage.server) if one.id != storage.id and not one.remote]
+
     def storage(self, ident: int) -> Storage:
         """Return the storage with that ledger id."""
         return next(one for one in self._all() if one.id == ident)

@@ -220,6 +220,26 @@ def write_durably(path: str, content: bytes) -> None:
     sync_folder(os.path.dirname(path))
 
 
+def make_folders(path: str, mode: int = 0o777) -> None:
+    """Make a folder, and those above it that are missing, each durable in its own. Raises OSError.
+
+    Args:
+        mode: of the folder itself.
+    """
+    missing = [path]
+    while not os.path.isdir(os.path.dirname(missing[-1]) or "."):
+        missing.append(os.path.dirname(missing[-1]))
+    for folder in reversed(missing):
+        if os.path.isdir(folder):
+            continue
+        try:
+            os.mkdir(folder, mode if folder == path else 0o777)
+        except FileExistsError:
+            if not os.path.isdir(folder):
+                raise  # else somebody was faster
+        sync_folder(os.path.dirname(folder) or ".")
+
+
 def sync_folder(path: str) -> None:
     """Make the names in a folder durable. Windows cannot open a folder for that; its file system's own log must do."""
     if sys.platform == "win32":

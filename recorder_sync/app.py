@@ -127,7 +127,8 @@ class App:
         digests taken then. Only who watches gives it: what was sealed a moment ago is still in the page cache.
         """
         try:
-            report = scan(self.ledger, storage, now=now, options=options, progress=progress)
+            others = self.site.near(storage)
+            report = scan(self.ledger, storage, now=now, options=options, progress=progress, others=others)
         except StorageAway as error:
             with self.ledger.writing() as connection:
                 self.ledger.history.outage_began(
@@ -251,7 +252,8 @@ class App:
             for peer in self.settings.peers
             if peer.name not in told
         ]
-        notes += [*self.site.problems, *cut_off(self.settings.identity.folder, self.site.local)]
+        notes += self.site.problems
+        notes += [f"{said}; {hint}" for said, hint in cut_off(self.settings.identity.folder, self.site.local)]
         return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
 
     def newest(self, found: Survey) -> dict[str, int]:

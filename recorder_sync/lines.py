@@ -4,12 +4,14 @@ Rule: lines are only added, durably; each carries a checksum, and a last line th
 written. Anything else that does not hold what was written is an error, never skipped.
 """
 
+import contextlib
 import os
+from io import FileIO
 from typing import Generic, TypeVar
 
 import msgspec
 
-from backfill.storage import sync_folder
+from backfill.storage import make_folders, sync_folder
 from schema.digests import text_checksum
 from schema.errors import OperatorError
 
@@ -57,18 +59,26 @@ class Lines(Generic[_E]):
         """Write a step down; it is durable when this returns. Raises the errors for both."""
         self.entries()
         body = msgspec.json.encode(entry).decode()
-        folder = os.path.dirname(self._path)
         try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
+            make_folders(os.path.dirname(self._path), 0o700)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-            with open(fd, "r+b") as file:
-                kept = file.read()
-                end = kept.rfind(b"\n") + 1
+            with open(fd, "r+b", buffering=0) as file:
+                end = file.read().rfind(b"\n") + 1
                 file.truncate(end)
                 file.seek(end)
-                file.write(f"{text_checksum(body)} {body}\n".encode())
-                file.flush()
-                os.fsync(file.fileno())
-            sync_folder(folder)
+                try:
+                    self._put(file, f"{text_checksum(body)} {body}\n".encode())
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        file.truncate(end)  # the step is not taken: it must not be found here
+                    raise
         except OSError as error:
             raise self._unwritten(self._path, error.strerror) from None
+
+    def _put(self, file: FileIO, line: bytes) -> None:
+        """Write a line, durably. Raises OSError."""
+        rest = memoryview(line)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+        sync_folder(os.path.dirname(self._path))

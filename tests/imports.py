@@ -11,16 +11,37 @@ from backfill.importing.find import find
 from backfill.link.client import LinkClient
 from recorder_sync.app import App
 from recorder_sync.identity.drivers import State
+from recorder_sync.identity.place import Place
 from recorder_sync.importing.importer import Importer
-from schema.errors import RecorderServiceStuck
+from recorder_sync.importing.journal import Journal, Step
+from schema.errors import OperatorError, RecorderServiceStuck
 from schema.spans import HOUR
 from schema.values import Segment
+from schema.wire import IdentityMessage
 from tests import make
 from tests.make import T0, Bench
 from tests.xprotect import FRONT, Recorder
 
 CONFIG = make.config_text("a", "b", layout="xprotect") + '[identity]\nserver = "a"\nfolder = "identity"\n'
 LOST = (2, 3)
+
+
+class Peer:
+    """What a peer's recorder-sync answers."""
+
+    server = "nvr-x"
+
+    def __init__(self, *answers: IdentityMessage | OperatorError) -> None:
+        self._answers = list(answers)
+
+    def identity(self) -> IdentityMessage:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, OperatorError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass
@@ -94,6 +115,14 @@ class Desk:
         assert make.tree(self.side) == side
         assert len(self.rows(beside=True)) == len(LOST) and not self.rows(beside=False)
         assert self.bench.states("a", FRONT) == [("filled", 7200, 14400)]
+
+
+def place(at: Desk) -> Place:
+    return Place(at.bench.settings.identity.folder)
+
+
+def steps(at: Desk) -> list[Step]:
+    return [entry.step for entry in Journal(place(at)).entries()]
 
 
 @contextmanager

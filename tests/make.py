@@ -144,7 +144,7 @@ class Bench:
         """Scan every storage that exists, side stores too."""
         stores = [*self.site.storages, *(one for one in self.site.side.values() if Path(one.root).is_dir())]
         wanted = ScanOptions(**options)  # type: ignore[arg-type]
-        return [scan(self.ledger, storage, now=self.clock, options=wanted) for storage in stores]
+        return [scan(self.ledger, one, now=self.clock, options=wanted, others=self.site.near(one)) for one in stores]
 
     def _peers(self) -> dict[str, Peer]:
         return {name: FolderPeer(name, self.site, self.ledger) for name in self.site.servers} | self.peers

@@ -17,7 +17,8 @@ from schema.ledger import Ledger
 from schema.spans import DAY, Span
 from schema.values import Segment
 
-APART = "it is on another file system or mount than the recorder's storage, and only a rename is safe"
+AWAY = "the place beside the recorder's storage that it lies in is away"
+APART = "it, or the folder of our notes, is on another file system or mount than the recorder's: only a rename is safe"
 
 Filled = list[tuple[str, Segment]]
 """Filled segments, each with the name of the storage that it lies in."""
@@ -34,13 +35,10 @@ def find(
     """
     found = Choice()
     for storage in site.storages:
-        layout = storage.layout
-        if storage.server != server or not takes_side(storage) or not isinstance(layout, Importing):
+        if storage.server != server or not takes_side(storage):
             continue
         filled: Filled = []
         for side in (one for (main, _), one in site.side.items() if main == storage.id):
-            if not os.path.isdir(side.root):
-                continue
             with ledger.reading() as connection:
                 segments = ledger.segments.filled(connection, side.id)
             chosen = [
@@ -48,15 +46,28 @@ def find(
                 for one in segments
                 if (window is None or one.span.overlaps(window)) and (not cameras or one.camera in cameras)
             ]
-            if same_mount(side.root, storage.root):
-                filled += [(side.name, one) for one in chosen]
+            why = _barred(storage, side) if chosen else ""
+            if why:
+                found.left += [Left(segment=one, side=side.name, why=why) for one in chosen]
             else:
-                found.left += [Left(segment=one, side=side.name, why=APART) for one in chosen]
+                filled += [(side.name, one) for one in chosen]
         if filled:
-            here = choose(_tree(ledger, storage, layout, filled, now), filled)
+            assert isinstance(storage.layout, Importing), "else all of it is barred"
+            here = choose(_tree(ledger, storage, storage.layout, filled, now), filled)
             found.moves += here.moves
             found.left += here.left
     return found
+
+
+def _barred(storage: Storage, side: Storage) -> str:
+    """Return why nothing can go from `side` into a recorder's storage; nothing if it can. Raises StorageAway."""
+    if not isinstance(storage.layout, Importing):
+        return f"no recording can be put into the storage of {storage.layout.traits.title} this way"
+    if not os.path.isdir(side.root):
+        return AWAY
+    # The recorder's indexes are set aside among our notes: that, too, is a rename.
+    places = (side.root, storage.state_folder())
+    return "" if all(same_mount(place, storage.root) for place in places) else APART
 
 
 def _tree(ledger: Ledger, storage: Storage, layout: Importing, filled: Filled, now: int) -> Tree:

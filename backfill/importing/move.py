@@ -17,7 +17,7 @@ from backfill.beneath import folder_beneath
 from backfill.importing.choose import Move
 from backfill.origins import Origin, OriginLog
 from backfill.publish import publish
-from backfill.storage import Storage, sync_folder
+from backfill.storage import Storage, held_time, make_folders, sync_folder
 from backfill.unchanged import Look, look_in
 from schema.errors import SourceChanged, SourceGone
 from schema.ledger import Ledger
@@ -49,14 +49,19 @@ def carry_in(ledger: Ledger, stores: Stores, moves: Sequence[Move], now: int) ->
     with _Renaming() as renaming:
         for move in moves:
             side, storage = stores[move.side], stores[move.storage]
-            found = _look(side, move.segment, move.segment.path)
-            if found is None:
-                raise SourceGone(move.segment.path, side.title)
-            if not found.is_of(move.segment):
-                raise SourceChanged(move.segment.path, side.title)
+            check_there(side, move.segment)
             renaming.rename(side, move.segment.path, storage, move.path)
             arrived.append(_Arrived(_row(move.segment, storage, move.path), side, move.segment.path))
     _record(ledger, arrived)
+
+
+def check_there(side: Storage, segment: Segment) -> None:
+    """Check that it lies beside the tree as its row says. Raises SourceGone, SourceChanged, PathRefused, OSError."""
+    found = _look(side, segment, segment.path)
+    if found is None:
+        raise SourceGone(segment.path, side.title)
+    if not found.is_of(segment):
+        raise SourceChanged(segment.path, side.title)
 
 
 def carry_out(ledger: Ledger, stores: Stores, moves: Sequence[Move]) -> list[Stayed]:
@@ -70,20 +75,33 @@ def carry_out(ledger: Ledger, stores: Stores, moves: Sequence[Move]) -> list[Sta
         for move in moves:
             side, storage = stores[move.side], stores[move.storage]
             there, beside = _look(storage, move.segment, move.path), _look(side, move.segment, move.segment.path)
-            if there is None and beside is None:
-                stayed.append(Stayed(move=move, why="it is not there any more: the recorder deleted or moved it"))
-                continue
-            if there is not None and beside is not None:
-                stayed.append(Stayed(move=move, why=f"{move.segment.path} was fetched again meanwhile"))
-                continue
-            if there is not None and (there.size, there.mtime_ns) != (move.segment.size, move.segment.mtime_ns):
-                stayed.append(Stayed(move=move, why="the recorder changed it since"))
+            why = _kept_from(move, there, beside)
+            if why:
+                stayed.append(Stayed(move=move, why=why))
                 continue
             if there is not None:
                 renaming.rename(storage, move.path, side, move.segment.path)
             arrived.append(_Arrived(_row(move.segment, side, move.segment.path), storage, move.path))
     _record(ledger, arrived)
     return stayed
+
+
+def _kept_from(move: Move, there: Look | None, beside: Look | None) -> str:
+    """Return why a segment cannot be where it was beside the tree; nothing if it can, or is. Pure."""
+    if there is None and beside is None:
+        return "it is not there any more: the recorder deleted or moved it"
+    if there is not None and beside is not None:
+        return f"{move.segment.path} was fetched again meanwhile"
+    if there is not None and not _unchanged(there, move.segment):
+        return "the recorder changed it since"
+    if beside is not None and not _unchanged(beside, move.segment):
+        return f"the recorder deleted or moved it, and another {move.segment.path} was fetched meanwhile"
+    return ""
+
+
+def _unchanged(look: Look, segment: Segment) -> bool:
+    """Tell whether that can be a segment that went through another folder, whatever its inode is now."""
+    return (look.size, held_time(look.mtime_ns)) == (segment.size, segment.mtime_ns)
 
 
 class _Arrived(NamedTuple):
@@ -116,13 +134,16 @@ def _record(ledger: Ledger, arrived: Sequence[_Arrived]) -> None:
 
 
 def set_aside(root: str, paths: Sequence[str], place: str) -> None:
-    """Move the files `paths` of a recorder's tree to the folder `place`, under the same paths. Raises OSError."""
+    """Move the files `paths` of a recorder's tree to the folder `place`, under the same paths, replacing nothing.
+
+    Raises OSError, CannotPublish.
+    """
     for path in paths:
-        target = os.path.join(place, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(os.path.join(root, path), target)
-            sync_folder(os.path.dirname(target))
+        folder, _, name = path.rpartition("/")
+        make_folders(os.path.join(place, folder) if folder else place)
+        with contextlib.suppress(FileNotFoundError), folder_beneath(place, folder) as fd:
+            publish(os.path.join(root, path), fd, name)
+            os.fsync(fd)
     _sync_folders(root, paths)
 
 
@@ -143,31 +164,40 @@ def _sync_folders(root: str, paths: Sequence[str]) -> None:
 
 
 class _Renaming:
-    """Renames that are durable once this block ends well; each folder is opened and made durable once."""
+    """Renames that are durable once this block ends well; each folder is opened and made durable once.
+
+    Folders that something came into are made durable before those that it left: not every file system keeps both halves
+    of a rename together.
+    """
 
     def __init__(self) -> None:
         self._opened = contextlib.ExitStack()
-        self._fds: dict[tuple[str, str], int] = {}
+        self._into: dict[tuple[str, str], int] = {}
+        self._out_of: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> "_Renaming":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         with self._opened:
-            for fd in self._fds.values():
+            for fd in (*self._into.values(), *self._out_of.values()):
                 os.fsync(fd)
 
     def rename(self, source: Storage, path: str, target: Storage, new: str) -> None:
         """Give `path` of one storage the name `new` of another, which is free. Raises OSError, CannotPublish."""
-        self._folder(source, path)
-        publish(os.path.join(source.root, path), self._folder(target, new), new.rpartition("/")[2])
+        self._folder(self._out_of, source, path)
+        folder = self._folder(self._into, target, new)
+        try:
+            publish(os.path.join(source.root, path), folder, new.rpartition("/")[2])
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.path.join(target.root, new)) from error
 
-    def _folder(self, storage: Storage, path: str) -> int:
+    def _folder(self, opened: dict[tuple[str, str], int], storage: Storage, path: str) -> int:
         key = storage.root, path.rpartition("/")[0]
-        if key not in self._fds:
+        if key not in opened:
             create = storage.origin is not None  # the place beside is ours, and a recorder's folders never are
-            self._fds[key] = self._opened.enter_context(folder_beneath(*key, create=create))
-        return self._fds[key]
+            opened[key] = self._opened.enter_context(folder_beneath(*key, create=create))
+        return opened[key]
 
 
 def _look(storage: Storage, segment: Segment, path: str) -> Look | None:

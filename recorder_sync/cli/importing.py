@@ -106,7 +106,7 @@ def _import(app: App, server: str, asked: Asked, as_json: bool) -> int:
     with _importer(app, server) as importer, stopping(gate), _Bar(len(choice.moves)) as bar:
         outcome = importer.run(choice, gate, bar.read)
     _done(server, "imported", outcome, as_json)
-    return EXIT_FOUND if outcome.left else EXIT_DONE
+    return EXIT_FOUND if outcome.left or outcome.kept_stopped else EXIT_DONE
 
 
 def _undo(app: App, server: str, entry: Entry | None, asked: Asked, as_json: bool) -> int:
@@ -127,10 +127,10 @@ def _undo(app: App, server: str, entry: Entry | None, asked: Asked, as_json: boo
     if not agreed(steps, "import --undo", yes=asked.yes):
         _ended(server, "planned", Choice(moves=list(moves)), as_json)
         return EXIT_FOUND
-    with _importer(app, server) as importer:
-        outcome = importer.undo()
+    with _importer(app, server) as importer, stopping(Gate()):  # nothing asks this gate: it goes on to its end
+        outcome = importer.undo(entry.began)
     _done(server, "returned", outcome, as_json)
-    return EXIT_FOUND if outcome.stayed else EXIT_DONE
+    return EXIT_FOUND if outcome.stayed or outcome.kept_stopped else EXIT_DONE
 
 
 class _Bar:

@@ -48,8 +48,8 @@ def examine(
     for problem in app.site.problems:
         yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
     yield judge.service(service_problem)
-    for said in cut_off(settings.identity.folder, app.site.local):
-        yield About("import", "cut off").problem(said, "recorder-sync import --undo")
+    for said, hint in cut_off(settings.identity.folder, app.site.local):
+        yield About("import", "cut off").problem(said, hint)
     if settings.peers:
         yield from _link(settings, now)
     found = identity.facts(settings.identity, now, this_registry())

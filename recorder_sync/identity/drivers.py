@@ -12,12 +12,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import xmlrpc.client  # talks to the operator's own supervisord, at an address from the configuration
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from recorder_sync.host.systemd import RUNNING as SYSTEMD_RUNS
 from schema.errors import (
@@ -273,25 +274,31 @@ class Commands(_Waiting):
         if done.returncode:
             raise RecorderServiceStuck(self.name, what, self._why(done))
 
-    def _run(self, what: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+    def _run(self, what: str, seconds: float) -> "_Done":
         command = self._commands[what]
-        try:
-            return subprocess.run(  # noqa: S603  the operator's own command from the configuration, without a shell
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=seconds,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ServiceManagerMissing(command[0], error) from None
+        # Into a file: a recorder that was started keeps a pipe open, and whoever reads that waits for its end.
+        with tempfile.TemporaryFile() as output:
+            try:
+                done = subprocess.run(  # noqa: S603  the operator's own command from the configuration, without a shell
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=seconds, check=False
+                )
+            except subprocess.TimeoutExpired:
+                raise RecorderServiceStuck(self.name, what, f"{command[0]} took longer than {seconds:g} s") from None
+            except OSError as error:
+                raise ServiceManagerMissing(command[0], error) from None
+            output.seek(max(0, output.seek(0, os.SEEK_END) - 1000))
+            return _Done(done.returncode, " ".join(output.read().decode(errors="replace").split())[-200:])
 
     @staticmethod
-    def _why(done: "subprocess.CompletedProcess[str]") -> str:
-        said = " ".join(f"{done.stderr} {done.stdout}".split())[-200:]
-        return f"the command ended with status {done.returncode}{f': {said}' if said else ''}"
+    def _why(done: "_Done") -> str:
+        return f"the command ended with status {done.returncode}{f': {done.said}' if done.said else ''}"
+
+
+class _Done(NamedTuple):
+    """How a command ended, and the last of what it said."""
+
+    returncode: int
+    said: str
 
 
 def driver(rules: IdentityRules) -> Driver:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from backfill.storage import write_durably
+from backfill.storage import make_folders, write_durably
 from recorder_sync.identity.document import digest
 from schema.errors import IdentityBusy, IdentityNotesDamaged, IdentityNotWritten
 
@@ -32,9 +32,9 @@ class Place:
         return os.path.join(self.folder, name)
 
     def make(self) -> None:
-        """Make the folder. Raises IdentityNotWritten."""
+        """Make the folder, durably. Raises IdentityNotWritten."""
         try:
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            make_folders(self.folder, 0o700)
         except OSError as error:
             raise IdentityNotWritten(self.folder, error.strerror) from None
 

@@ -3,65 +3,59 @@
 The order; a kill after any step leaves every recording whole, and enough in the journal to take all of it back:
 
 1. read every recording anew                  what is not bit for bit what was fetched stays where it is
-2. ask whether the recorder may be stopped    refused: nothing was touched
-3. journal: began
-4. stop the recorder's service
-5. look twice whether anybody writes there    it is another recorder's storage: refused
-6. journal: moving
-7. move the recordings in, the indexes aside  one rename each, never replacing anything
-8. journal: starting
-9. start the service, if it ran before        unless a peer answers with its id by now
-10. journal: done
+2. look whether the disks are the known ones  another, or one that is away: refused
+3. lock out fills, imports, changes of ids    what somebody moved meanwhile stays where it is
+4. ask whether the recorder may be stopped    refused: nothing was touched
+5. journal: began
+6. stop the recorder's service
+7. look twice whether anybody writes there    it is another recorder's storage: refused
+8. journal: moving
+9. move the recordings in, the indexes aside  one rename each, never replacing anything
+10. journal: starting
+11. start the service, if it ran before       unless a peer answers with its id by now
+12. journal: done
 
-What fails after step 3 is taken back at once, and the service started if it ran. `undo` takes back the latest import
-however far it came. While this runs the recorder counts as running for peers (`identity.learn`): it is about to be.
+What fails after step 5 is taken back at once, and the service started if it ran; it is started, too, if taking back
+fails. `undo` takes back the latest import however far it came. While this runs the recorder counts as running for peers
+(`identity.learn`): it is about to be.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from backfill.after import index_beside
-from backfill.digesting import take
 from backfill.gate import Gate
 from backfill.importing.choose import Choice, Left, Move
-from backfill.importing.move import Stayed, carry_in, carry_out, folders_of, put_back, set_aside
-from backfill.layouts.base import Importing, Indexing
+from backfill.importing.move import Stayed, carry_in, carry_out, put_back, set_aside
+from backfill.layouts.base import Indexing
 from backfill.link.client import LinkClient
+from backfill.prepare import check_disk
 from backfill.staging import Staging
-from backfill.storage import Storage
 from recorder_sync.app import App
-from recorder_sync.identity.clone import situation
 from recorder_sync.identity.drivers import Driver, State
-from recorder_sync.identity.guid import same
 from recorder_sync.identity.place import Place
+from recorder_sync.importing.checking import Reading, check_quiet, read_anew, still_there
+from recorder_sync.importing.claims import claims
+from recorder_sync.importing.indexes import indexes, made_anew, told_of
 from recorder_sync.importing.journal import Aside, Entry, Journal, Step, check_ended, standing
 from schema.errors import (
+    ImportFailed,
     ImportHalfDone,
     ImportNotMade,
     ImportUnsafe,
     Interrupted,
     OperatorError,
     RecorderWrites,
-    SourceChanged,
-    SourceGone,
-    SourceUnreadable,
     UnknownName,
-    WriteFailed,
 )
-from schema.ledger.manifests import digest_of
 
-_QUIET = 2.0
-"""Seconds between two looks: a recorder with any camera writes several times within that."""
 _INDEXED = 10.0
 """Seconds in which a recorder's new index is looked for after its start; it may take much longer, and nobody waits."""
-
-Reading = Callable[[Move, int], None]
-"""Told of each recording that was read anew, with how many were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +66,8 @@ class Outcome:
     left: tuple[Left, ...] = ()
     stayed: tuple[Stayed, ...] = ()
     service: State
+    kept_stopped: bool = False
+    """The recorder was to run, and is stopped because another may answer with its id."""
     aside: tuple[Aside, ...] = ()
     told: int = 0
     """Of how many the recorder's own index tells by now."""
@@ -105,83 +101,78 @@ class Importer:
         self._rules = app.settings.identity
         self._place = Place(self._rules.folder)
         self._journal = Journal(self._place)
+        self._last: Entry | None = None
         self._stores = {storage.name: storage for storage in app.site.of(server) if not storage.remote}
 
     def run(self, choice: Choice, gate: Gate, read: Reading = lambda _, __: None) -> Outcome:
         """Import what was chosen.
 
-        Raises ImportCutOff, ImportUnsafe, RecorderWrites, ImportHalfDone, and what moving, journal and service raise.
-        Whatever it raises, everything is as it was before, unless that is ImportHalfDone.
+        Raises ImportCutOff, ImportUnsafe, RecorderWrites, ImportFailed, ImportHalfDone, StorageAway, StorageSwapped,
+        and what moving, journal and service raise. Whatever it raises, everything is as it was before, unless that is
+        ImportHalfDone.
         """
-        moves, left = self._verified(choice, gate, read)
-        with self._place.locked(), self._alone(moves):
+        good, left = read_anew(self._stores, choice, self._app.settings.fill.chunk, gate, read)
+        with self._place.locked(), self._alone(good):
             check_ended(self._standing())
-            ran = self._driver.state() is not State.STOPPED
+            moves, gone = still_there(self._stores, good)
+            left = (*left, *gone)
+            state = self._driver.state()
             if not moves:
-                return Outcome(moved=(), left=left, service=self._driver.state())
+                return Outcome(moved=(), left=left, service=state)
+            ran = state is not State.STOPPED
             if ran:
                 self._check_free()
             began = self._now()
             entry = Entry(step=Step.BEGAN, at=began, began=began, server=self._server, moves=moves, was_running=ran)
             self._journal.note(entry)
+            self._last = entry
             try:
                 entry = self._carried(entry, gate)
-                notes = [*self._started(entry.was_running), *self._index_beside(moves)]
-                entry = self._noted(entry, Step.DONE)
-            except (OperatorError, OSError, KeyboardInterrupt) as error:
-                self._take_back_after(self._standing() or entry, error)
+                started = self._started(entry.was_running)
+                notes = [*started.notes, *self._index_beside(moves)]
+                self._noted(entry, Step.DONE)
+            except BaseException as error:
+                self._take_back_after(self._last, error)
                 if isinstance(error, OSError):
-                    raise WriteFailed(error.filename or self._server, error.strerror or error) from error
+                    raise ImportFailed(error.filename or self._server, error.strerror or error) from error
                 raise
-            told = self._told(moves) if self._driver.state() is State.RUNNING else 0
             return Outcome(
                 moved=moves,
                 left=left,
-                service=self._driver.state(),
+                service=started.state,
+                kept_stopped=started.kept,
                 aside=entry.aside,
-                told=told,
+                told=told_of(self._stores, moves, _INDEXED, self._pause) if started.state is State.RUNNING else 0,
                 notes=tuple(notes),
             )
 
-    def undo(self) -> Outcome:
-        """Take the latest import back.
+    def undo(self, began: int | None = None) -> Outcome:
+        """Take the latest import back, if it is the one that `began` then.
 
-        Raises ImportNotMade, ImportUnsafe, RecorderWrites, UnknownName, and what moving, journal and service raise.
-        After an error every recording is whole, and undoing again goes on where this ended.
+        Raises ImportNotMade, ImportUnsafe, RecorderWrites, ImportHalfDone, UnknownName, StorageAway, StorageSwapped,
+        and what journal and service raise. After an error every recording is whole, and undoing again goes on where
+        this ended.
         """
         with self._place.locked():
             entry = self._standing()
             if entry is None:
                 raise ImportNotMade(self._server)
-            self._check_known(entry.moves)
-            with self._alone(entry.moves):
+            if began not in (None, entry.began):
+                raise ImportUnsafe("another import than the one to be taken back is the latest by now")
+            moved = entry.moves if entry.touched else ()
+            self._check_known(moved)
+            with self._alone(moved):
                 if self._driver.state() is not State.STOPPED:
                     self._check_free()
                 try:
                     return self._take_back(entry)
-                except OSError as error:
-                    raise WriteFailed(error.filename or self._server, error.strerror or error) from error
+                except RecorderWrites:
+                    raise  # nothing was moved
+                except (OperatorError, OSError) as error:
+                    raise ImportHalfDone(error, self._service()) from error
 
     def _standing(self) -> Entry | None:
         return standing(self._place, self._server)
-
-    def _verified(self, choice: Choice, gate: Gate, read: Reading) -> tuple[tuple[Move, ...], tuple[Left, ...]]:
-        """Return what is still bit for bit what was fetched, and all that stays. Raises Interrupted."""
-        good, left = [], list(choice.left)
-        for number, move in enumerate(choice.moves, 1):
-            side, segment = self._stores[move.side], move.segment
-            try:
-                files = take(side, segment, self._app.settings.fill.chunk, gate, from_disk=True)
-            except (SourceGone, SourceChanged, SourceUnreadable) as error:
-                left.append(Left(segment=segment, side=move.side, why=str(error)))
-            else:
-                if segment.digest != digest_of(files):
-                    why = "it is not bit for bit what was fetched: 'recorder-sync verify --repair' fetches it again"
-                    left.append(Left(segment=segment, side=move.side, why=why))
-                else:
-                    good.append(move)
-            read(move, number)
-        return tuple(good), tuple(left)
 
     def _check_known(self, moves: Sequence[Move]) -> None:
         """Raise UnknownName if the configuration lacks a storage that an import moved between."""
@@ -190,83 +181,56 @@ class Importer:
                 raise UnknownName("storage", repr(name), ", ".join(sorted(self._stores)))
 
     def _check_free(self) -> None:
-        """Raise ImportUnsafe if a peer has the id of the recorder here, or might take it while that is stopped."""
-        if self._rules.config is None:
-            return
-        found = situation(self._rules.config, self._place)
-        if found.entry is not None:
-            raise ImportUnsafe(f"it has the id of {found.entry.server} for now, and that is to be given back first")
-        for client in self._clients:
-            try:
-                told = client.identity()
-            except OperatorError as error:
-                said = f"{client.server} might take its id over while it is stopped, and does not answer: {error}"
-                raise ImportUnsafe(said) from None
-            if told.holds and same(told.holds, found.own):
-                raise ImportUnsafe(f"{client.server} answers with its id")
+        """Raise ImportUnsafe if another has the id of the recorder here, or might take it while that is stopped."""
+        for claim in claims(self._rules, self._place, self._clients):
+            raise ImportUnsafe(claim.said)
 
     def _carried(self, entry: Entry, gate: Gate) -> Entry:
-        """Take steps 4 to 8."""
+        """Take steps 6 to 10."""
         self._driver.stop()
         if gate.stopped:
             raise Interrupted("the import")
-        self._check_quiet(entry.moves)
-        entry = self._noted(entry, Step.MOVING, aside=self._indexes(entry))
+        check_quiet(self._stores, entry.moves, self._rules.service, self._pause)
+        entry = self._noted(entry, Step.MOVING, aside=indexes(self._stores, entry.moves, entry.began))
         carry_in(self._app.ledger, self._stores, entry.moves, self._now())
-        for one in entry.aside:
-            set_aside(self._stores[one.storage].root, one.paths, one.place)
+        self._set_aside(entry.aside)
         return self._noted(entry, Step.STARTING)
 
-    def _check_quiet(self, moves: Sequence[Move]) -> None:
-        """Raise RecorderWrites if anything is written where the stopped recorder alone may write."""
-        before = self._written(moves)
-        self._pause(_QUIET)
-        after = self._written(moves)
-        for (storage, folder), files in after.items():
-            changed = sorted(path for path, look in files.items() if before[storage, folder].get(path) != look)
-            if changed:
-                where = os.path.join(self._stores[storage].root, folder)
-                raise RecorderWrites(where, self._rules.service, changed[0])
-
-    def _written(self, moves: Sequence[Move]) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
-        return {
-            (storage, folder): dict(_layout(self._stores[storage]).being_written(self._stores[storage].root, folder))
-            for storage, folder in folders_of(moves)
-        }
-
-    def _indexes(self, entry: Entry) -> tuple[Aside, ...]:
-        """Return which index files are to be set aside, and where to."""
-        found: dict[str, list[str]] = {}
-        for name, folder in folders_of(entry.moves):
-            found.setdefault(name, []).extend(_layout(self._stores[name]).indexes(self._stores[name].root, folder))
-        return tuple(
-            Aside(storage=name, place=self._aside(name, str(entry.began)), paths=tuple(paths))
-            for name, paths in found.items()
-        )
-
-    def _aside(self, storage: str, name: str) -> str:
-        return os.path.join(self._stores[storage].state_folder(), "imports", name)
+    def _set_aside(self, aside: Sequence[Aside]) -> None:
+        for one in aside:
+            set_aside(self._stores[one.storage].root, one.paths, one.place)
 
     def _take_back_after(self, entry: Entry, error: BaseException) -> None:
         """Take back an import that failed. Raises ImportHalfDone if that fails, too."""
         try:
             self._take_back(entry)
-        except (OperatorError, OSError) as second:
-            raise ImportHalfDone(f"{error}; and then: {second}") from error
+        except (OperatorError, OSError, KeyboardInterrupt) as second:
+            raise ImportHalfDone(f"{error}; and then: {second}", self._service()) from error
 
     def _take_back(self, entry: Entry) -> Outcome:
-        """Restore what was before an import; the service ends as it is now, or after a crash as it was before that."""
+        """Restore what was before an import; the service ends as it is now, or after a crash as it was before that.
+
+        If that fails the service is started all the same: every recording is whole wherever it is, and what it does
+        not record meanwhile is lost.
+        """
         cut = entry.step is not Step.DONE
         runs = self._driver.state() is not State.STOPPED or (cut and entry.was_running)
-        entry = self._noted(entry, Step.RETURNING, was_running=runs)
-        stayed = self._carried_out(entry) if entry.touched else []
-        notes = [*self._started(runs), *self._index_beside(entry.moves)]
+        try:
+            entry = self._noted(entry, Step.RETURNING, was_running=runs)
+            stayed = self._carried_out(entry) if entry.touched else []
+        except BaseException:
+            with contextlib.suppress(OperatorError):
+                self._started(runs)
+            raise
+        started = self._started(runs)
+        notes = [*started.notes, *self._index_beside(entry.moves if entry.touched else ())]
         self._noted(entry, Step.RETURNED)
         here = {one.move for one in stayed}
         return Outcome(
             moved=tuple(move for move in entry.moves if move not in here),
             stayed=tuple(stayed),
-            service=self._driver.state(),
+            service=started.state,
+            kept_stopped=started.kept,
             aside=entry.aside if entry.asked else (),
             notes=tuple(notes),
         )
@@ -274,55 +238,34 @@ class Importer:
     def _carried_out(self, entry: Entry) -> list[Stayed]:
         """Stop the recorder, and take out what was moved in; returns what stays."""
         self._driver.stop()
-        try:
-            self._check_quiet(entry.moves)
-        except RecorderWrites:
-            self._started(entry.was_running)
-            raise
+        check_quiet(self._stores, entry.moves, self._rules.service, self._pause)
+        found = indexes(self._stores, entry.moves, entry.began)
+        if entry.asked or made_anew(entry.aside, found):
+            self._set_aside(found)  # they tell of what is taken out now
+            return carry_out(self._app.ledger, self._stores, entry.moves)
         stayed = carry_out(self._app.ledger, self._stores, entry.moves)
         for one in entry.aside:
-            root = self._stores[one.storage].root
-            if entry.asked:  # what it wrote since tells of recordings that are gone now
-                newer = [path for path in one.paths if os.path.lexists(os.path.join(root, path))]
-                set_aside(root, newer, self._aside(one.storage, f"{entry.began}-{entry.at}"))
-            else:
-                put_back(root, one.paths, one.place)
+            put_back(self._stores[one.storage].root, one.paths, one.place)
         return stayed
 
-    def _started(self, wanted: bool) -> list[str]:
-        """Start the service if it is to run and nobody answers with its id; returns what is to be said of that."""
+    def _started(self, wanted: bool) -> "_Started":
+        """Start the service if it is to run and nobody answers with its id."""
         if not wanted:
-            return []
-        notes = []
-        try:
-            self._check_free()
-        except ImportUnsafe as error:
-            if any(self._holds(client) for client in self._clients):
-                return [f"the recorder here is left stopped: {error}"]
-            notes.append(f"the recorder here was started all the same, although {error}")
+            return _Started(State.STOPPED, kept=False)
+        found = claims(self._rules, self._place, self._clients)
+        against = [f"the recorder here is left stopped: {claim.said}" for claim in found if claim.certain]
+        if against:
+            return _Started(State.STOPPED, kept=True, notes=against)
         self._driver.start()
-        return notes
+        doubts = [f"the recorder here was started all the same, although {claim.said}" for claim in found]
+        return _Started(State.RUNNING, kept=False, notes=doubts)
 
-    def _holds(self, client: LinkClient) -> bool:
-        assert self._rules.config is not None, "without it nobody is asked"
+    def _service(self) -> str:
+        """Return what the service does, as far as that can be told."""
         try:
-            told = client.identity()
-        except OperatorError:
-            return False
-        return bool(told.holds) and same(told.holds, situation(self._rules.config, self._place).own)
-
-    def _told(self, moves: Sequence[Move]) -> int:
-        """Return of how many the recorder's new index tells; waits a moment for it."""
-        end = time.monotonic() + _INDEXED
-        while True:
-            told = 0
-            for name, folder in folders_of(moves):
-                here = [move.path for move in moves if (move.storage, move.path.rpartition("/")[0]) == (name, folder)]
-                names = [path.rpartition("/")[2] for path in here]
-                told += len(_layout(self._stores[name]).told_of(self._stores[name].root, folder, names))
-            if told == len(moves) or time.monotonic() > end:
-                return told
-            self._pause(0.5)
+            return str(self._driver.state())
+        except OperatorError as error:
+            return f"not known, {error}"
 
     def _index_beside(self, moves: Sequence[Move]) -> list[str]:
         """Let the indexes beside the trees tell of what lies there now; returns what failed, which loses nothing."""
@@ -335,7 +278,13 @@ class Importer:
 
     @contextlib.contextmanager
     def _alone(self, moves: Sequence[Move]) -> Iterator[None]:
-        """Keep fills out of the places beside the trees. Raises AlreadyRunning, StagingUnusable."""
+        """Keep fills out of the places beside the trees, on the disks that the ledger knows.
+
+        On another disk everything would seem to have been deleted by the recorder. Raises AlreadyRunning,
+        StagingUnusable, StorageAway, StorageSwapped.
+        """
+        for name in sorted({name for move in moves for name in (move.side, move.storage)}):
+            check_disk(self._stores[name], self._app.site, self._app.ledger)
         with contextlib.ExitStack() as held:
             for name in sorted({move.side for move in moves}):
                 held.enter_context(Staging(self._stores[name]).locked())
@@ -346,10 +295,14 @@ class Importer:
         reached = entry.reached if step in (Step.RETURNING, Step.RETURNED) else step
         entry = msgspec.structs.replace(entry, step=step, at=self._now(), reached=reached, **changes)
         self._journal.note(entry)
+        self._last = entry
         return entry
 
 
-def _layout(storage: Storage) -> Importing:
-    layout = storage.layout
-    assert isinstance(layout, Importing), "nothing is chosen for another"
-    return layout
+class _Started(NamedTuple):
+    """What became of the service."""
+
+    state: State
+    kept: bool
+    """It was to run, and must not."""
+    notes: Sequence[str] = ()

@@ -108,14 +108,15 @@ def check_ended(entry: Entry | None) -> None:
         raise ImportCutOff(clock(entry.began))
 
 
-def cut_off(folder: str, servers: Iterable[str]) -> list[str]:
-    """Return a sentence for each of `servers` whose latest import was cut off. `folder`: of identities."""
+def cut_off(folder: str, servers: Iterable[str]) -> list[tuple[str, str]]:
+    """Return for each of `servers` whose latest import was cut off, or cannot be told of, why, and what to do.
+
+    `folder`: of identities.
+    """
     said = []
     for server in servers:
         try:
             check_ended(standing(Place(folder), server))
-        except ImportCutOff as error:
-            said.append(f"{server}: {error}; {hint_of(error)}")
-        except ImportNotesDamaged as error:
-            said.append(str(error))
+        except (ImportCutOff, ImportNotesDamaged) as error:
+            said.append((f"{server}: {error}", hint_of(error)))
     return said

@@ -161,13 +161,17 @@ class Peer:
     said: str = ""
 
 
-def primary(peers: Sequence[Peer], *, waited: float, alone: float) -> Decision:
+def primary(peers: Sequence[Peer], *, waited: float, alone: float, holds: str = "") -> Decision:
     """Return whether the recorder here may be started with its own id.
 
     Args:
+        holds: the server whose id it has by now; nothing if that is its own.
         waited: seconds since this host asked first.
         alone: after so many seconds a silent peer counts as gone; one that says that it has the id never does.
     """
+    if holds:
+        said = f"the recorder here waits: it has the id of {holds}, until 'recorder-sync clone-id --undo'"
+        return _nothing(Phase.WAITING, said)
     taken = next((one for one in peers if one.holds is Holds.TAKEN), None)
     if taken is not None:
         said = f"the recorder here waits: {taken.server} answers with its id, and is to give it back"

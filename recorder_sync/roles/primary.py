@@ -1,7 +1,8 @@
 """The primary in `recorder-sync run`: starts its recorder once nobody else answers with its id.
 
-Rule: once for each start of the service. A recorder that runs already is left alone, and one that an operator stops
-later stays stopped. While it waits the peers are told so, which makes whoever holds the id give it back.
+Rule: once for each start of the service, and never with another's id. A recorder that runs already is left alone, and
+one that an operator stops later stays stopped. While it waits the peers are told so, which makes whoever holds the id
+give it back.
 """
 
 import asyncio
@@ -65,16 +66,20 @@ class Primary:
         if recorder.state() is State.RUNNING:
             return True
         assert self._rules.config is not None
-        own = situation(self._rules.config, Place(self._rules.folder)).own
+        place = Place(self._rules.folder)
+        found = situation(self._rules.config, place)
         self._began = time.monotonic() if self._began is None else self._began
         self.waits = True
-        peers = [_asked(client, own) for client in self._clients]
+        peers = [_asked(client, found.own) for client in self._clients]
         waited = time.monotonic() - self._began
-        decision = primary(peers, waited=waited, alone=self._rules.alone / SECOND)
+        holds = "" if found.entry is None else found.entry.server
+        decision = primary(peers, waited=waited, alone=self._rules.alone / SECOND, holds=holds)
         self._saying.decided(decision)
         if decision.act is not Act.START:
             return False
-        with Place(self._rules.folder).locked():  # an import may have it stopped
+        with place.locked():  # an import, or a change of its id, may have it stopped
+            if situation(self._rules.config, place).entry is not None:
+                return False  # it was given another's id since it was looked at
             recorder.start()
         return True
 

@@ -35,6 +35,7 @@ from schema.errors.identity import (
 )
 from schema.errors.importing import (
     ImportCutOff,
+    ImportFailed,
     ImportHalfDone,
     ImportNotesDamaged,
     ImportNotMade,
@@ -118,6 +119,7 @@ __all__ = [
     "IdentityRefused",
     "IdentityUnknown",
     "ImportCutOff",
+    "ImportFailed",
     "ImportHalfDone",
     "ImportNotMade",
     "ImportNotWritten",

@@ -26,11 +26,14 @@ class ImportCutOff(OperatorError):
 
 
 class ImportHalfDone(OperatorError):
-    """an import could neither be finished nor taken back: {0}"""
+    """an import could neither be finished nor taken back: {0}; the recorder's service: {1}"""
 
     exit_code = 93
     transient = True
-    hint = "every recording is whole, here or there; put right what it names, then 'recorder-sync import --undo'"
+    hint = (
+        "every recording is whole, here or there; if the service is stopped nothing is recorded: put right what this"
+        " names, then 'recorder-sync import --undo'"
+    )
 
 
 class ImportNotMade(OperatorError):
@@ -53,3 +56,11 @@ class ImportNotWritten(OperatorError):
     exit_code = 96
     transient = True
     hint = "put right what it names and try again; the step that it was to say was not taken"
+
+
+class ImportFailed(OperatorError):
+    """an import failed at {0}: {1}"""
+
+    exit_code = 97
+    transient = True
+    hint = "it was taken back and everything is as it was before; look at that disk and try again"

@@ -308,3 +308,15 @@ def test_what_a_peer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("recorder_sync.identity.drivers.driver", lambda _, state=state: Fixed(state))
         told.append(told_state(IdentityRules())[0])
     assert told == ["running", "running", "stopped", "unknown"]
+
+
+def test_a_command_that_leaves_a_recorder_behind_has_ended_when_it_has() -> None:
+    """The recorder that it started keeps its output open for as long as it runs: longer than a command may take."""
+    behind = "sleep 15 & echo started; exit 3"
+    assert Commands("x", 1, {"state": ["sh", "-c", behind]}).state() is State.STOPPED
+
+
+def test_a_command_that_takes_too_long_is_no_command_that_is_missing() -> None:
+    commands = {"state": ["sh", "-c", "exit 0"], "stop": ["sleep", "20"]}
+    with pytest.raises(RecorderServiceStuck, match="stop"):
+        Commands("x", 0.3, commands).stop()

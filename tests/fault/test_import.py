@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import backfill.importing.move as moving
+import recorder_sync.importing.checking as checking
 import recorder_sync.importing.importer as importing
 from backfill.gate import Gate
 from backfill.layouts.xprotect import layout as xprotect_layout
@@ -68,7 +69,7 @@ def _doomed(at: Desk, act: Act, step: int) -> None:
     moving.publish = deadly(moving.publish)  # type: ignore[assignment]
     at.bench.ledger.segments.land = deadly(at.bench.ledger.segments.land)  # type: ignore[method-assign]
     real = {name: getattr(os, name) for name in OS}
-    reading = importing.take
+    reading = checking.take
 
     def armed() -> None:
         for name, function in real.items():
@@ -82,7 +83,7 @@ def _doomed(at: Desk, act: Act, step: int) -> None:
         armed()
         return found
 
-    importing.take = untouched  # type: ignore[assignment]
+    checking.take = untouched  # type: ignore[assignment]
     if act is undo:
         armed()
     act(at)

@@ -163,7 +163,8 @@ def import_(
     For Milestone XProtect, and not tried on a real one: try it on a copy first. Every recording is read anew and
     compared, then the service is stopped, each is moved by one rename, the recorder's index is set aside so that it
     makes a new one, and the service is started again. What fails is taken back. While it is stopped nothing is
-    recorded here. Exit status 1 if something stays where it was.
+    recorded here. Exit status 1 if something stays where it was, or if the service is left stopped because a peer
+    answers with the recorder's id.
     """
     from recorder_sync.cli.importing import Asked, run
 

@@ -57,6 +57,17 @@ def test_a_record_speaks_for_that_very_file_only(tmp_path: Path, change: dict[st
     assert find(tmp_path, origin(**change)) is None  # type: ignore[arg-type]
 
 
+def test_a_file_that_may_have_been_moved_is_looked_for_by_camera_size_and_time(tmp_path: Path) -> None:
+    first, second, own = origin(), origin(path="front/two.mp4"), origin(path="front/own.mp4")
+    OriginLog(str(tmp_path)).append([first, second, own, origin(path="yard/x.mp4", camera="yard")])
+    OriginLog(str(tmp_path)).append([origin(path="front/own.mp4", server="")])
+    log = OriginLog(str(tmp_path))
+    assert log.elsewhere("archive/new.mp4", "front", make.T0, 5000) == [first, second]
+    assert log.elsewhere(first.path, "front", make.T0 + HOUR, 5000) == [second]
+    assert log.elsewhere("archive/new.mp4", "front", make.T0, 5001) == []
+    assert log.elsewhere("archive/new.mp4", "front", make.T0 + HOUR + 1, 5000) == []
+
+
 @pytest.mark.parametrize("by", [-HOUR, HOUR])
 def test_a_name_may_be_an_hour_off_also_over_midnight(tmp_path: Path, by: int) -> None:
     one = origin(make.T0 + 12 * HOUR if by < 0 else make.T0 + 12 * HOUR - SECOND)

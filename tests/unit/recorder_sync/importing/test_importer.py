@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,15 @@ import pytest
 import backfill.importing.move as moving
 import recorder_sync.importing.importer as importing
 from backfill.gate import Gate
-from backfill.layouts.xprotect import layout as xprotect_layout
 from backfill.layouts.xprotect.cache import tables
 from backfill.repair import Repair
 from backfill.verify import verify
 from recorder_sync.identity.drivers import State
 from recorder_sync.identity.learn import tell
-from recorder_sync.identity.place import Place
-from recorder_sync.importing.journal import Journal, Step, standing
+from recorder_sync.importing.journal import Step, standing
 from schema.errors import (
     ImportCutOff,
+    ImportFailed,
     ImportHalfDone,
     ImportNotesDamaged,
     ImportNotMade,
@@ -30,34 +29,13 @@ from schema.errors import (
     RecorderServiceStuck,
     RecorderWrites,
     UnknownName,
-    WriteFailed,
 )
 from schema.identity import IdentityRules
 from schema.wire import IdentityMessage
-from tests import imports, make
-from tests.identities import BEFORE, NEW, OWN
-from tests.imports import Desk, desk, laid
+from tests import make
+from tests.identities import NEW, OWN
+from tests.imports import Desk, Peer, laid, place, steps
 from tests.xprotect import FRONT, MEDIA, Recorder
-
-
-@pytest.fixture(autouse=True)
-def _small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xprotect_layout, "_RECORDER_SPARE", 1_000_000)
-    monkeypatch.setattr(importing, "_INDEXED", 0.0)
-
-
-@pytest.fixture
-def at(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path) as found:
-        yield found
-
-
-def place(at: Desk) -> Place:
-    return Place(at.bench.settings.identity.folder)
-
-
-def steps(at: Desk) -> list[Step]:
-    return [entry.step for entry in Journal(place(at)).entries()]
 
 
 def names(at: Desk) -> set[str]:
@@ -90,6 +68,8 @@ def test_what_was_imported_is_filled_and_nobody_elses_own(at: Desk) -> None:
         rows = at.rows(beside=False)
         assert {row.origin for row in rows} == {"b"} and not at.rows(beside=True)
         assert all(row.digest is not None for row in rows)
+        with at.bench.ledger.reading() as connection:
+            assert all(at.bench.ledger.segments.manifest(connection, row) for row in rows), "each chunk's digest, too"
     report = verify(at.bench.ledger, list(at.bench.site.storages), chunk_size=65536, gate=Gate())
     assert not report.damage
     assert at.bench.fill("a").sent == 0
@@ -205,7 +185,7 @@ def test_what_fails_half_way_is_taken_back(at: Desk, failing: str, monkeypatch: 
         return real(*arguments)
 
     monkeypatch.setattr(owner, failing, broken)
-    with pytest.raises(WriteFailed, match="Input/output"):
+    with pytest.raises(ImportFailed, match="Input/output"):
         at.importer().run(at.choice(), Gate())
     at.is_as_before(bank, side)
     assert steps(at)[-1] is Step.RETURNED
@@ -225,7 +205,7 @@ def test_a_name_that_was_taken_meanwhile_is_not_replaced(at: Desk) -> None:
     choice = at.choice()
     (at.a.bank / choice.moves[1].path).mkdir()
     bank, side = make.tree(at.a.bank), make.tree(at.side)
-    with pytest.raises(WriteFailed):
+    with pytest.raises(ImportFailed):
         at.importer().run(choice, Gate())
     at.is_as_before(bank, side)
     assert at.choice().moves[1].path != choice.moves[1].path, "the next free name, the next time"
@@ -246,30 +226,6 @@ def test_what_the_recorder_changed_or_deleted_stays(at: Desk) -> None:
         "it is not there any more: the recorder deleted or moved it",
     }
     assert (at.a.bank / first.path).is_dir(), "what the recorder changed is the recorder's"
-
-
-class Peer:
-    """What a peer's recorder-sync answers."""
-
-    server = "nvr-x"
-
-    def __init__(self, *answers: IdentityMessage | OperatorError) -> None:
-        self._answers = list(answers)
-
-    def identity(self) -> IdentityMessage:
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, OperatorError):
-            raise answer
-        return answer
-
-
-@pytest.fixture
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Give a recorder with an id, which a peer may take over."""
-    (tmp_path / "RecorderConfig.xml").write_bytes(BEFORE)
-    monkeypatch.setattr(imports, "CONFIG", imports.CONFIG + 'config = "RecorderConfig.xml"\n')
-    with desk(tmp_path) as found:
-        yield found
 
 
 @pytest.mark.parametrize(
