@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from backfill.layouts.base import Entry, Indexing
+from backfill.layouts.capabilities import Entry, Indexing
 from backfill.layouts.frigate_rows import Filled, missing_rows, write_rows
 from backfill.origins import OriginLog
 from backfill.site import Site

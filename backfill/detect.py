@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from backfill.layouts import Layout, Named
-from backfill.layouts.base import Recognised, Recognising
+from backfill.layouts.capabilities import Recognised, Recognising
 from backfill.layouts.registry import available, layout_class
 from backfill.oddities import MEDIA
 from backfill.sampling import sample

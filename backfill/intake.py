@@ -14,7 +14,7 @@ import msgspec
 from backfill.containers import Probe, probe
 from backfill.filled import Filled
 from backfill.layouts import EndRule, Named
-from backfill.layouts.base import Index, Indexed, Told
+from backfill.layouts.capabilities import Index, Indexed, Told
 from backfill.layouts.zones import resolve
 from backfill.seal import FUTURE, STALL, Look, judge, judge_told, look_of, unusable
 from backfill.storage import INODE_MASK, STATE_FOLDER, Storage, held_time, inode_of

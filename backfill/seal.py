@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from backfill.containers import Probe
 from backfill.layouts import CompleteRule, EndRule, Named, Stamp, StartRule, Traits
-from backfill.layouts.base import Told
+from backfill.layouts.capabilities import Told
 from backfill.layouts.zones import candidates, resolve
 from schema.moments import human_duration
 from schema.spans import DAY, MINUTE, SECOND

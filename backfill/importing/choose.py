@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from backfill.layouts.base import Importing, Limits, Unplaceable
+from backfill.layouts.base import Unplaceable
+from backfill.layouts.capabilities import Importing, Limits
 from backfill.placing import other_names
 from backfill.storage import Storage
 from schema.moments import human_duration, human_size

@@ -8,7 +8,7 @@ import shutil
 from collections import defaultdict
 
 from backfill.importing.choose import Choice, Folder, Left, Tree, choose
-from backfill.layouts.base import Importing
+from backfill.layouts.capabilities import Importing
 from backfill.publish import same_mount
 from backfill.site import Site, takes_side
 from backfill.storage import Storage

@@ -7,7 +7,7 @@ it is looked at all the same.
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
-from backfill.layouts.base import Advice, Advising, Around, Importing, Known, Limits
+from backfill.layouts.capabilities import Advice, Advising, Around, Importing, Known, Limits
 from backfill.link.client import LinkClient
 from backfill.oddities import sentences
 from backfill.sampling import sample

@@ -7,7 +7,7 @@ so that an operator sees that it was looked at.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from backfill.layouts.base import Advice, Sight
+from backfill.layouts.capabilities import Advice, Sight
 from recorder_sync.doctor.facts import Place
 from recorder_sync.doctor.findings import About, Finding
 from schema.errors import OperatorError

@@ -10,7 +10,7 @@ from backfill.digesting import take
 from backfill.gate import Gate
 from backfill.importing.choose import Choice, Left, Move
 from backfill.importing.move import Stores, check_there
-from backfill.layouts.base import Importing
+from backfill.layouts.capabilities import Importing
 from backfill.storage import Storage
 from schema.errors import PathRefused, RecorderWrites, SourceChanged, SourceGone, SourceUnreadable
 from schema.ledger.manifests import digest_of

@@ -32,7 +32,7 @@ from backfill.after import index_beside
 from backfill.gate import Gate
 from backfill.importing.choose import Choice, Left, Move
 from backfill.importing.move import Stayed, carry_in, carry_out, put_back, set_aside
-from backfill.layouts.base import Indexing
+from backfill.layouts.capabilities import Indexing
 from backfill.link.client import LinkClient
 from backfill.prepare import check_disk
 from backfill.staging import Staging

@@ -5,7 +5,7 @@ Rule: pure, and what is not sure says so. Nothing is concluded of a storage of w
 
 from collections.abc import Iterator
 
-from backfill.layouts.base import Advice, Around, Known, Sight
+from backfill.layouts.capabilities import Advice, Around, Known, Sight
 from schema.moments import human_duration
 from schema.spans import HOUR
 

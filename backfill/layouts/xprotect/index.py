@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from backfill.layouts.base import Layout, Named, Told
+from backfill.layouts.base import Layout, Named
+from backfill.layouts.capabilities import Told
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, Table, tables
 from backfill.layouts.xprotect.names import CACHES
 from backfill.layouts.xprotect.tables import Sizes, Standing, Weight, told_by_index, told_by_name, weigh

@@ -9,19 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from backfill.layouts.base import (
-    Advice,
-    Around,
-    CompleteRule,
-    EndRule,
-    Entry,
-    Limits,
-    Named,
-    Recognised,
-    Stamp,
-    Traits,
-    Unplaceable,
-)
+from backfill.layouts.base import CompleteRule, EndRule, Named, Stamp, Traits, Unplaceable
+from backfill.layouts.capabilities import Advice, Around, Entry, Limits, Recognised
 from backfill.layouts.patterned import refuse_unknown_options
 from backfill.layouts.xprotect import stopped
 from backfill.layouts.xprotect.advice import ARCHIVES, advice

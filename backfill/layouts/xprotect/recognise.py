@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass, field
 from itertools import islice
 
-from backfill.layouts.base import Recognised, Stamp
+from backfill.layouts.base import Stamp
+from backfill.layouts.capabilities import Recognised
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, Table, tables
 from backfill.layouts.xprotect.names import CACHES, What, parse, what
 from backfill.sharing import TooLarge, read_whole

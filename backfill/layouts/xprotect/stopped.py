@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator, Mapping
 
-from backfill.layouts.base import Limits
+from backfill.layouts.capabilities import Limits
 from backfill.layouts.xprotect.bank import BankRules, bank_rules
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, tables
 from backfill.layouts.xprotect.names import CACHES, What, what

@@ -10,7 +10,8 @@ from enum import Enum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from backfill.layouts.base import Named, Stamp, Told
+from backfill.layouts.base import Named, Stamp
+from backfill.layouts.capabilities import Told
 from backfill.layouts.xprotect.cache import Table, media_column
 from backfill.layouts.zones import resolve
 from schema.spans import HOUR

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lxml import etree
 
-from backfill.layouts.base import Entry
+from backfill.layouts.capabilities import Entry
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, document, media_column, raw_tables
 from backfill.layouts.xprotect.names import CACHES, is_device
 from backfill.layouts.xprotect.tables import Weight, weigh

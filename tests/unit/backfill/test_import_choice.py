@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backfill.importing.choose import NOWHERE, Choice, Folder, Tree, choose
 from backfill.layouts import build
-from backfill.layouts.base import Importing, Limits
+from backfill.layouts.capabilities import Importing, Limits
 from backfill.layouts.xprotect.bank import BankRules, bank_rules
 from backfill.layouts.xprotect.cache import CacheBad
 from backfill.storage import Storage

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfill.layouts.base import Advice, Advising, Around, Known, Limits, Sight
+from backfill.layouts.capabilities import Advice, Advising, Around, Known, Limits, Sight
 from backfill.layouts.xprotect import XProtect
 from schema.settings import StorageSettings
 from schema.spans import DAY

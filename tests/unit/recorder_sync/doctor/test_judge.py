@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from backfill.layouts.base import Advice, Sight
+from backfill.layouts.capabilities import Advice, Sight
 from recorder_sync.doctor import judge
 from recorder_sync.doctor.facts import Place
 from recorder_sync.doctor.findings import Finding, Verdict
