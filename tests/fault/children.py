@@ -5,6 +5,7 @@ It is forked: everything is imported already, so that a test can afford many of 
 
 import functools
 import importlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,36 @@ def command(base: Path, *arguments: str) -> None:
     os.chdir(base)
     sys.argv = ["recorder-sync", *arguments]
     main()
+
+
+class Deadly:
+    """Kills this process before its so many-th step; wrapped around what counts as one."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._counter = itertools.count(1)
+
+    def __call__(self, real: Callable[..., object]) -> Callable[..., object]:
+        """Return `real` as a step."""
+
+        def call(*arguments: object, **named: object) -> object:
+            if next(self._counter) == self._step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **named)
+
+        return call
+
+
+def came_to_its_end(doomed: Callable[..., object], *arguments: object) -> bool:
+    """Do it in a child; returns whether it ended, and was not killed."""
+    process = forked.Process(target=doomed, args=arguments)
+    process.start()
+    process.join(60)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    assert code in (0, -signal.SIGKILL), code
+    return code == 0
 
 
 def killed_at(base: Path, step: Step, first: Callable[[], object] | None = None) -> None:

@@ -7,7 +7,6 @@ on until it comes to its end. After each kill one of three things follows: undo,
 import errno
 import itertools
 import os
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from recorder_sync.identity.clone import Cloner
 from recorder_sync.identity.journal import Journal, in_force
 from schema.errors import IdentityHalfDone, IdentityNotTaken, IdentityNotWritten, OperatorError
-from tests.fault.children import forked
+from tests.fault.children import Deadly, came_to_its_end
 from tests.faults import as_root, mounted
 from tests.identities import AFTER, BEFORE, WANTED, Bench, allowed
 
@@ -35,29 +34,8 @@ def undo(cloner: Cloner) -> object:
     return cloner.undo()
 
 
-def killed_at(base: Path, act: Act, step: int) -> bool:
-    """Do it in a child that is killed before its so many-th change to the disk; returns whether it came to its end."""
-    process = forked.Process(target=_doomed, args=(base, act, step))
-    process.start()
-    process.join(60)
-    code = process.exitcode
-    process.kill()
-    process.join()
-    assert code in (0, -signal.SIGKILL)
-    return code == 0
-
-
 def _doomed(base: Path, act: Act, step: int) -> None:
-    counter = itertools.count(1)
-
-    def deadly(real: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object, **named: object) -> object:
-            if next(counter) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **named)
-
-        return call
-
+    deadly = Deadly(step)
     bench = Bench(base)
     for driver_verb in ("stop", "start"):
         setattr(bench.driver, driver_verb, deadly(getattr(bench.driver, driver_verb)))
@@ -73,7 +51,7 @@ def rounds(tmp_path: Path, prepare: Act | None, act: Act, then: Callable[[Bench]
         bench = Bench(base)
         if prepare is not None:
             prepare(bench.cloner())
-        done = killed_at(base, act, step)
+        done = came_to_its_end(_doomed, base, act, step)
         assert bench.path.read_bytes() in (BEFORE, AFTER), step
         then(Bench(base))
         if done:
@@ -112,10 +90,10 @@ def test_an_undo_that_is_killed_at_any_step(tmp_path: Path, then: Callable[[Benc
 def test_killed_again_and_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for step in itertools.chain.from_iterable((number, number) for number in range(1, MOST)):
-        first = killed_at(tmp_path, clone, step)
+        first = came_to_its_end(_doomed, tmp_path, clone, step)
         assert bench.path.read_bytes() in (BEFORE, AFTER)
         try:
-            second = killed_at(tmp_path, undo, step)
+            second = came_to_its_end(_doomed, tmp_path, undo, step)
         except AssertionError:
             second = False  # there was nothing to undo yet
         assert bench.path.read_bytes() in (BEFORE, AFTER)

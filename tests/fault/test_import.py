@@ -4,9 +4,7 @@ Every change to disk or service is a step; a child is killed before the first, t
 each kill every table is whole at one of two places, and taking back restores all that was, and the running recorder.
 """
 
-import itertools
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +21,7 @@ from recorder_sync.identity.place import Place
 from recorder_sync.importing.journal import Step, standing
 from schema.errors import StorageEmptied
 from tests import make
-from tests.fault.children import forked
+from tests.fault.children import Deadly, came_to_its_end
 from tests.imports import Desk, desk
 from tests.xprotect import FRONT
 
@@ -41,29 +39,8 @@ def undo(at: Desk) -> object:
     return at.importer().undo()
 
 
-def killed_at(at: Desk, act: Act, step: int) -> bool:
-    """Do it in a child that is killed before its so many-th step; returns whether it came to its end."""
-    process = forked.Process(target=_doomed, args=(at, act, step))
-    process.start()
-    process.join(60)
-    code = process.exitcode
-    process.kill()
-    process.join()
-    assert code in (0, -signal.SIGKILL), code
-    return code == 0
-
-
 def _doomed(at: Desk, act: Act, step: int) -> None:
-    counter = itertools.count(1)
-
-    def deadly(real: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object, **named: object) -> object:
-            if next(counter) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **named)
-
-        return call
-
+    deadly = Deadly(step)
     for verb in ("stop", "start"):
         setattr(at.service, verb, deadly(getattr(at.service, verb)))
     moving.publish = deadly(moving.publish)  # type: ignore[assignment]
@@ -121,7 +98,7 @@ def test_killed_at_any_step(tmp_path: Path, act: Act) -> None:
             }
             if act is undo:
                 run(at)
-            done = killed_at(at, act, step)
+            done = came_to_its_end(_doomed, at, act, step)
             whole(at, tables)
             if step % 3 == 0:
                 with suppress(StorageEmptied):  # until the import is taken back, nothing may lie there any more
