@@ -36,6 +36,8 @@ _LOOKS = 0.2
 """Seconds between two looks while a service stops or starts."""
 _ANSWERS = 10.0
 """Seconds that a manager may take to answer."""
+_DOES = {"state": "tell its state", "stop": "stop", "start": "start"}
+"""What a service did not do, by the command that failed."""
 
 
 class State(StrEnum):
@@ -265,7 +267,7 @@ class Commands(_Waiting):
         if done.returncode == self._NO_SUCH_SERVICE:
             raise ServiceUnknown(self.name)
         if done.returncode not in self._STATES:
-            raise RecorderServiceStuck(self.name, "tell its state", self._why(done))
+            raise RecorderServiceStuck(self.name, _DOES["state"], self._why(done))
         return self._STATES[done.returncode]
 
     def _ask_to(self, what: str) -> None:
@@ -284,9 +286,15 @@ class Commands(_Waiting):
                 errors="replace",
                 timeout=seconds,
                 check=False,
+                start_new_session=True,  # Ctrl-C is for us: it must not end an `ssh` that stops or starts the recorder
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ServiceManagerMissing(command[0], error) from None
+        except subprocess.TimeoutExpired:
+            raise RecorderServiceStuck(
+                self.name, _DOES[what], f"{command[0]} did not end within {seconds:g} s"
+            ) from None
+        except OSError as error:
+            why = f"{command[0]} cannot be run: {error.strerror}"
+            raise RecorderServiceStuck(self.name, _DOES[what], why) from None
 
     @staticmethod
     def _why(done: "subprocess.CompletedProcess[str]") -> str:

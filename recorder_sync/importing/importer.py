@@ -208,9 +208,9 @@ class Importer:
     def _carried(self, entry: Entry, gate: Gate) -> Entry:
         """Take steps 4 to 8."""
         self._driver.stop()
-        if gate.stopped:
-            raise Interrupted("the import")
         self._check_quiet(entry.moves)
+        if gate.stopped:  # for the last time: what follows is short, and ends with a recorder that runs
+            raise Interrupted("the import")
         entry = self._noted(entry, Step.MOVING, aside=self._indexes(entry))
         carry_in(self._app.ledger, self._stores, entry.moves, self._now())
         for one in entry.aside:
@@ -252,7 +252,8 @@ class Importer:
         try:
             self._take_back(entry)
         except (OperatorError, OSError) as second:
-            raise ImportHalfDone(f"{error}; and then: {second}") from error
+            why = f"{error}; and then: {second}" if str(second) != str(error) else str(error)
+            raise ImportHalfDone(why) from error
 
     def _take_back(self, entry: Entry) -> Outcome:
         """Restore what was before an import; the service ends as it is now, or after a crash as it was before that."""
@@ -264,7 +265,7 @@ class Importer:
         self._noted(entry, Step.RETURNED)
         here = {one.move for one in stayed}
         return Outcome(
-            moved=tuple(move for move in entry.moves if move not in here),
+            moved=tuple(move for move in entry.moves if move not in here) if entry.touched else (),
             stayed=tuple(stayed),
             service=self._driver.state(),
             aside=entry.aside if entry.asked else (),
@@ -330,8 +331,8 @@ class Importer:
         for name in sorted({move.side for move in moves}):
             side = self._stores[name]
             if isinstance(side.layout, Indexing):
-                notes += index_beside(self._app.ledger, side, side.layout)
-        return notes
+                notes.append(index_beside(self._app.ledger, side, side.layout).problem)
+        return [note for note in notes if note]
 
     @contextlib.contextmanager
     def _alone(self, moves: Sequence[Move]) -> Iterator[None]:

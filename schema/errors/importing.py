@@ -26,11 +26,11 @@ class ImportCutOff(OperatorError):
 
 
 class ImportHalfDone(OperatorError):
-    """an import could neither be finished nor taken back: {0}"""
+    """an import could neither be finished nor taken back, and the recorder may still be stopped: {0}"""
 
     exit_code = 93
     transient = True
-    hint = "every recording is whole, here or there; put right what it names, then 'recorder-sync import --undo'"
+    hint = "put right what it names, then 'recorder-sync import --undo'; every recording is whole, here or there"
 
 
 class ImportNotMade(OperatorError):
