@@ -64,10 +64,14 @@ def _importer(app: App, server: str) -> Iterator[Importer]:
     rules = app.settings.identity
     reached = clients(app.settings, trust_of(app.settings), rules.probe)
     try:
-        yield Importer(app, server, driver(rules), reached, now)
+        yield Importer(app, server, driver(rules), reached, now, said=_say)
     finally:
         for client in reached:
             client.close()
+
+
+def _say(what: str) -> None:
+    complaints().print(f"{clock(now())}  {what}", soft_wrap=True)
 
 
 def _server(settings: Settings) -> str:
@@ -103,12 +107,12 @@ def _import(app: App, server: str, asked: Asked, as_json: bool) -> int:
         _ended(server, "planned", choice, as_json)
         return EXIT_FOUND
     gate = Gate(app.settings.scan.rate)
-    with _importer(app, server) as importer, stopping(gate), _Bar(len(choice.moves)) as bar:
-        try:
+    try:
+        with _importer(app, server) as importer, stopping(gate), _Bar(len(choice.moves)) as bar:
             outcome = importer.run(choice, gate, bar.read)
-        except Interrupted:
-            complaints().print("nothing was imported, and the service is as it was before", soft_wrap=True)
-            raise
+    except Interrupted:
+        complaints().print("nothing was imported, and the service is as it was before", soft_wrap=True)
+        raise
     _done(server, "imported", outcome, as_json)
     return EXIT_FOUND if outcome.left else EXIT_DONE
 
@@ -151,6 +155,7 @@ class _Bar:
             transient=True,
             disable=not console.is_terminal,
         )
+        self._count = count
         self._task = self._bars.add_task("reading", total=count)
 
     def __enter__(self) -> "_Bar":
@@ -163,6 +168,8 @@ class _Bar:
     def read(self, move: Move, count: int) -> None:
         """Take in that one more was read."""
         self._bars.update(self._task, completed=count, description=f"reading {move.segment.camera}")
+        if count == self._count:
+            self._bars.stop()  # what is said from here on has lines of its own
 
 
 def _roots(app: App, server: str, moves: Iterable[Move]) -> list[str]:

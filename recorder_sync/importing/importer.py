@@ -85,6 +85,7 @@ class Importer:
         clients: of every peer, which may stand in for the recorder here.
         now: microseconds UTC.
         pause: sleeps for seconds.
+        said: is told what happens now, as long as the recorder is stopped.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Importer:
         clients: Sequence[LinkClient],
         now: Callable[[], int],
         pause: Callable[[float], None] = time.sleep,
+        said: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._app = app
         self._server = server
@@ -102,6 +104,7 @@ class Importer:
         self._clients = clients
         self._now = now
         self._pause = pause
+        self._said = said
         self._rules = app.settings.identity
         self._place = Place(self._rules.folder)
         self._journal = Journal(self._place)
@@ -207,7 +210,7 @@ class Importer:
 
     def _carried(self, entry: Entry, gate: Gate) -> Entry:
         """Take steps 4 to 8."""
-        self._driver.stop()
+        self._stop()
         self._check_quiet(entry.moves)
         if gate.stopped:  # for the last time: what follows is short, and ends with a recorder that runs
             raise Interrupted("the import")
@@ -274,7 +277,7 @@ class Importer:
 
     def _carried_out(self, entry: Entry) -> list[Stayed]:
         """Stop the recorder, and take out what was moved in; returns what stays."""
-        self._driver.stop()
+        self._stop()
         try:
             self._check_quiet(entry.moves)
         except RecorderWrites:
@@ -301,8 +304,15 @@ class Importer:
             if any(self._holds(client) for client in self._clients):
                 return [f"the recorder here is left stopped: {error}"]
             notes.append(f"the recorder here was started all the same, although {error}")
+        self._said("starting the service")
         self._driver.start()
+        self._said("it runs")
         return notes
+
+    def _stop(self) -> None:
+        self._said("stopping the service")
+        self._driver.stop()
+        self._said("it is stopped: the recorder records nothing")
 
     def _holds(self, client: LinkClient) -> bool:
         assert self._rules.config is not None, "without it nobody is asked"

@@ -70,6 +70,8 @@ def test_tables_move_in_while_the_service_is_stopped_and_the_recorder_tells_of_t
     brought = {path: content for path, content in make.tree(at.side).items() if path != "cache.xml"}
     outcome = at.importer().run(at.choice(), Gate())
     assert at.service.log == ["stop", "start"]
+    stopped = "it is stopped: the recorder records nothing"
+    assert at.said == ["stopping the service", stopped, "starting the service", "it runs"]
     assert (outcome.service, len(outcome.moved), outcome.told, outcome.notes) == (State.RUNNING, 2, 2, ())
     after = make.tree(at.a.bank)
     assert {path: after[path] for path in brought} == brought, "bit for bit what was fetched"
