@@ -261,7 +261,10 @@ class Importer:
     def _take_back(self, entry: Entry) -> Outcome:
         """Restore what was before an import; the service ends as it is now, or after a crash as it was before that."""
         cut = entry.step is not Step.DONE
-        runs = self._driver.state() is not State.STOPPED or (cut and entry.was_running)
+        runs_now = self._driver.state() is not State.STOPPED
+        runs = runs_now or (cut and entry.was_running)
+        if entry.touched and (runs_now or self._ran_since(entry)):
+            entry = msgspec.structs.replace(entry, reached=Step.STARTING)
         entry = self._noted(entry, Step.RETURNING, was_running=runs)
         stayed = self._carried_out(entry) if entry.touched else []
         notes = [*self._started(runs), *self._index_beside(entry.moves)]
@@ -273,6 +276,15 @@ class Importer:
             service=self._driver.state(),
             aside=entry.aside if entry.asked else (),
             notes=tuple(notes),
+        )
+
+    def _ran_since(self, entry: Entry) -> bool:
+        """Return whether somebody else started the recorder after an import was cut off: it has made an index anew."""
+        return any(
+            os.path.lexists(os.path.join(self._stores[one.storage].root, path))
+            and os.path.lexists(os.path.join(one.place, path))
+            for one in entry.aside
+            for path in one.paths
         )
 
     def _carried_out(self, entry: Entry) -> list[Stayed]:

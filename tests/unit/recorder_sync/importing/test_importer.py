@@ -242,6 +242,28 @@ def test_killed_before_anything_was_moved_nothing_is_said_to_be_taken_out(
     at.is_as_before(bank, side)
 
 
+@pytest.mark.parametrize("runs", [True, False], ids=["runs", "stopped again"])
+def test_killed_and_started_by_hand_the_recorder_is_not_left_with_an_index_of_what_is_gone(
+    at: Desk, runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real = names(at), importing.set_aside
+
+    def killed(*arguments: object) -> None:
+        real(*arguments)  # type: ignore[arg-type]
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "set_aside", killed)
+        with pytest.raises(SystemExit):
+            at.importer().run(at.choice(), Gate())
+    at.service.start()
+    assert len(tables((at.a.bank / "cache.xml").read_bytes())) == len(before) + 2
+    if not runs:
+        at.service.stop()
+    at.importer().undo()
+    assert names(at) == before == set(tables((at.a.bank / "cache.xml").read_bytes()))
+
+
 def test_a_name_that_was_taken_meanwhile_is_not_replaced(at: Desk) -> None:
     choice = at.choice()
     (at.a.bank / choice.moves[1].path).mkdir()
