@@ -8,6 +8,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from backfill.layouts.capabilities import Entry, Indexing
 from backfill.layouts.frigate_rows import Filled, missing_rows, write_rows
@@ -28,7 +29,7 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     for storage in site.of(server):
         here = [one for one in landed if one.storage_id == storage.id]
         if storage.origin is not None and not storage.remote and isinstance(storage.layout, Indexing):
-            said += index_beside(ledger, storage, storage.layout)
+            said += _said_of(storage, index_beside(ledger, storage, storage.layout))
         if storage.settings.frigate is not None:
             said += _frigate(ledger, site, storage, storage.settings.frigate)
         if storage.settings.after_fill and here:
@@ -41,22 +42,42 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     return said
 
 
-def index_beside(ledger: Ledger, storage: Storage, layout: Indexing) -> list[str]:
-    """Let a side store's index tell of exactly what lies there, so that something can read it; says what it wrote.
+class Indexed(NamedTuple):
+    """What became of the indexes of a side store."""
+
+    written: tuple[str, ...] = ()
+    """Those that were others before."""
+    segments: int = 0
+    """Of how many segments they tell."""
+    problem: str = ""
+    """Why they are as they were, as a sentence; empty if they are not."""
+
+
+def index_beside(ledger: Ledger, storage: Storage, layout: Indexing) -> Indexed:
+    """Let a side store's index tell of exactly what lies there, so that something can read it.
 
     From the ledger, and not from what landed now: an interrupted fill is made up for, and what was taken away is told
     of no more.
     """
     if not os.path.isdir(storage.root):
-        return []
+        return Indexed()
     with ledger.reading() as connection:
         filled = ledger.segments.filled(connection, storage.id)
     try:
         files = layout.index_files(storage.root, (Entry(one.path, one.start, one.end) for one in filled))
         written = [path for path, content in files.items() if _replaced(os.path.join(storage.root, path), content)]
     except OSError as error:
-        return [f"{storage.title}: its index could not be written: {error.strerror}; the next fill tries again"]
-    return [f"{storage.title}: {', '.join(written)} tells of {len(filled):,} filled"] if written else []
+        why = f"{storage.title}: its index could not be written: {error.strerror}; the next fill tries again"
+        return Indexed(problem=why)
+    return Indexed(tuple(written), len(filled))
+
+
+def _said_of(storage: Storage, indexed: Indexed) -> list[str]:
+    if indexed.problem:
+        return [indexed.problem]
+    tell = "tells" if len(indexed.written) == 1 else "tell"
+    said = f"{storage.title}: {', '.join(indexed.written)} {tell} of {indexed.segments:,} filled"
+    return [said] if indexed.written else []
 
 
 def _replaced(path: str, content: bytes) -> bool:

@@ -81,6 +81,7 @@ class Desk:
     b: Recorder
     service: Played
     clients: Sequence[LinkClient] = ()
+    said: list[str] = field(default_factory=list)
 
     def choice(self, **more: object) -> Choice:
         found: Choice = find(
@@ -94,7 +95,7 @@ class Desk:
 
     def importer(self) -> Importer:
         app = App(self.bench.settings, self.bench.ledger, self.bench.site)
-        return Importer(app, "a", self.service, self.clients, self.bench.clock, lambda _: None)
+        return Importer(app, "a", self.service, self.clients, self.bench.clock, lambda _: None, self.said.append)
 
     @property
     def side(self) -> Path:

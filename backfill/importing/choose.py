@@ -110,7 +110,7 @@ def _move(
     if segment.marks & Mark.ENCRYPTED and not tree.decrypts:
         return str(Refusal.ENCRYPTED)
     if tree.free < tree.spare:
-        return f"{human_size(tree.free)} are free, and below {human_size(tree.spare)} its recorder deletes"
+        return f"only {human_size(tree.free)} are free: below {human_size(tree.spare)} its recorder may soon delete"
     own = _nearest(tree.own.get(segment.camera, ()), segment.start)
     if own is None and tree.storage.own_camera(segment.camera) not in tree.storage.cameras:
         return str(Refusal.STRANGE_DEVICE)

@@ -19,4 +19,16 @@ def agreed(steps: Sequence[str], command: str, *, yes: bool) -> bool:
         return True
     if not (console.is_terminal and sys.stdin.isatty()):
         raise UsageInvalid(command, "that is what it would do; add --yes")
-    return console.input("Do this? [y/N] ").strip().lower() == "y"
+    if confirmed("Do this?"):
+        return True
+    console.print("nothing was changed")
+    return False
+
+
+def confirmed(question: str) -> bool:
+    """Ask for a yes; no answer, or the end of the input, is a no."""
+    try:
+        return complaints().input(f"{question} [y/N] ", markup=False).strip().lower() == "y"
+    except EOFError:
+        complaints().print()
+        return False

@@ -25,7 +25,7 @@ from recorder_sync.importing.importer import Importer, Outcome
 from recorder_sync.importing.journal import Entry, check_ended, standing
 from recorder_sync.linking import clients, trust_of
 from schema.documents import ImportDocument, ImportedDocument, LeftDocument
-from schema.errors import EXIT_DONE, EXIT_FOUND, ImportNotMade, UsageInvalid
+from schema.errors import EXIT_DONE, EXIT_FOUND, ImportNotMade, Interrupted, UsageInvalid
 from schema.moments import clock, human_duration, human_size, iso
 from schema.settings import Settings
 from schema.spans import SECOND, Span, merge, total
@@ -64,10 +64,14 @@ def _importer(app: App, server: str) -> Iterator[Importer]:
     rules = app.settings.identity
     reached = clients(app.settings, trust_of(app.settings), rules.probe)
     try:
-        yield Importer(app, server, driver(rules), reached, now)
+        yield Importer(app, server, driver(rules), reached, now, said=_say)
     finally:
         for client in reached:
             client.close()
+
+
+def _say(what: str) -> None:
+    complaints().print(f"{clock(now())}  {what}", soft_wrap=True)
 
 
 def _server(settings: Settings) -> str:
@@ -103,8 +107,12 @@ def _import(app: App, server: str, asked: Asked, as_json: bool) -> int:
         _ended(server, "planned", choice, as_json)
         return EXIT_FOUND
     gate = Gate(app.settings.scan.rate)
-    with _importer(app, server) as importer, stopping(gate), _Bar(len(choice.moves)) as bar:
-        outcome = importer.run(choice, gate, bar.read)
+    try:
+        with _importer(app, server) as importer, stopping(gate), _Bar(len(choice.moves)) as bar:
+            outcome = importer.run(choice, gate, bar.read)
+    except Interrupted:
+        complaints().print("nothing was imported, and the service is as it was before", soft_wrap=True)
+        raise
     _done(server, "imported", outcome, as_json)
     return EXIT_FOUND if outcome.left or outcome.kept_stopped else EXIT_DONE
 
@@ -115,7 +123,7 @@ def _undo(app: App, server: str, entry: Entry | None, asked: Asked, as_json: boo
     moves = entry.moves
     if not as_json:
         results().print(f"the import of {clock(entry.began)} into the storage of {server}:", soft_wrap=True)
-        results().print(_moves(moves))
+        results().print(_moves(moves, "To take back"))
     if asked.dry_run:
         _ended(server, "planned", Choice(moves=list(moves)), as_json)
         return EXIT_DONE
@@ -127,7 +135,7 @@ def _undo(app: App, server: str, entry: Entry | None, asked: Asked, as_json: boo
     if not agreed(steps, "import --undo", yes=asked.yes):
         _ended(server, "planned", Choice(moves=list(moves)), as_json)
         return EXIT_FOUND
-    with _importer(app, server) as importer, stopping(Gate()):  # nothing asks this gate: it goes on to its end
+    with _importer(app, server) as importer, stopping(Gate()):  # nobody asks it: this is short, and is to end
         outcome = importer.undo(entry.began)
     _done(server, "returned", outcome, as_json)
     return EXIT_FOUND if outcome.stayed or outcome.kept_stopped else EXIT_DONE
@@ -147,6 +155,7 @@ class _Bar:
             transient=True,
             disable=not console.is_terminal,
         )
+        self._count = count
         self._task = self._bars.add_task("reading", total=count)
 
     def __enter__(self) -> "_Bar":
@@ -159,6 +168,8 @@ class _Bar:
     def read(self, move: Move, count: int) -> None:
         """Take in that one more was read."""
         self._bars.update(self._task, completed=count, description=f"reading {move.segment.camera}")
+        if count == self._count:
+            self._bars.stop()  # what is said from here on has lines of its own
 
 
 def _roots(app: App, server: str, moves: Iterable[Move]) -> list[str]:
@@ -179,7 +190,7 @@ def _show_choice(choice: Choice) -> None:
         results().print("Nothing was filled beside the recorder's storage that is not in it already.")
 
 
-def _moves(moves: Sequence[Move]) -> Grid:
+def _moves(moves: Sequence[Move], title: str = "To import") -> Grid:
     grid = Grid(
         [
             ("camera", Kind.NAME),
@@ -190,7 +201,7 @@ def _moves(moves: Sequence[Move]) -> Grid:
             ("held twice", Kind.AMOUNT),
             ("into", Kind.TEXT),
         ],
-        title=f"To import ({len(moves):,})",
+        title=f"{title} ({len(moves):,})",
     )
     places: dict[tuple[str, str], list[Move]] = {}
     for move in moves:
@@ -214,7 +225,8 @@ def _moves(moves: Sequence[Move]) -> Grid:
 
 def _left(left: Sequence[Left]) -> Grid:
     grid = Grid(
-        [("recordings", Kind.AMOUNT), ("length", Kind.AMOUNT), ("why", Kind.TEXT)], title=f"Not to ({len(left):,})"
+        [("recordings", Kind.AMOUNT), ("length", Kind.AMOUNT), ("why", Kind.TEXT)],
+        title=f"Left where they are ({len(left):,})",
     )
     reasons: dict[str, list[Left]] = {}
     for one in left:

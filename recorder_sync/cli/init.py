@@ -20,6 +20,8 @@ from schema.settings import OWN, parse, zone_problem
 
 _LONGEST = 48
 """Letters of a server's name that come from a folder's; a number may follow."""
+_LISTED = 20
+"""Cameras that are named in one line at most."""
 
 
 class DetectedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +93,9 @@ def write(
             files=one.files,
             others=one.others,
             other=one.other,
-            notes=[*one.notes],
+            notes=[*one.notes, *alone],
         )
-        for name, one in zip(names, found, strict=True)
+        for name, one, alone in zip(names, found, unmatched(found), strict=True)
     ]
 
 
@@ -163,7 +165,7 @@ def configuration(names: list[str], found: list[Detected]) -> str:
             "",
             "[[servers]]",
             f"name = {quoted(name)}",
-            f"# cameras: {', '.join(one.cameras[:20])}{' ...' if len(one.cameras) > 20 else ''}",
+            f"# cameras: {', '.join(one.cameras[:_LISTED])}{' ...' if len(one.cameras) > _LISTED else ''}",
             *_cameras(one, shared),
             "",
             "[[servers.storages]]",
@@ -191,6 +193,27 @@ def shared_names(found: list[Detected]) -> dict[str, str]:
         said for one in found for said, number in Counter(called[camera] for camera in one.named).items() if number > 1
     }
     return {camera: said for camera, said in called.items() if said not in twice}
+
+
+def unmatched(found: list[Detected]) -> list[list[str]]:
+    """Return for each server a note of its cameras that no other has, if others have such cameras as well.
+
+    Then one camera may be called differently on two servers, and only a person can tell.
+    """
+    shared = shared_names(found)
+    called = []
+    for one in found:
+        plain = set(one.cameras) - set(one.named.values())
+        called.append(plain | {shared.get(camera, camera) for camera in one.named})
+    alone = [names.difference(*called[:at], *called[at + 1 :]) for at, names in enumerate(called)]
+    if sum(map(bool, alone)) < 2:
+        return [[] for _ in found]
+    return [[_alone(sorted(names))] if names else [] for names in alone]
+
+
+def _alone(names: list[str]) -> str:
+    listed = ", ".join(names[:_LISTED]) + (" ..." if len(names) > _LISTED else "")
+    return f"no other server has {listed}; if another calls that camera differently, give it one name on both"
 
 
 def _cameras(one: Detected, shared: dict[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from backfill.scanned import ScanOptions
 from backfill.storage import Storage
 from backfill.verify import Damage, VerifyReport, export, from_scan, verify
 from recorder_sync.app import App, now, opened
+from recorder_sync.cli.agreeing import confirmed
 from recorder_sync.cli.output import complaints, print_document, print_error, results, writing_to
 from recorder_sync.cli.progress import FillProgress
 from recorder_sync.cli.scanning import scan_with_progress, worst
@@ -109,7 +110,7 @@ def _agreed(wanted: Repair, *, yes: bool, as_json: bool) -> bool:
         return bool(wanted)
     if as_json or not complaints().is_terminal:
         raise UsageInvalid("--repair", f"{len(wanted):,} copies would be fetched again; add --yes")
-    return complaints().input(f"Fetch {len(wanted):,} damaged copies again? [y/N] ").strip().lower() == "y"
+    return confirmed(f"Fetch {len(wanted):,} damaged copies again?")
 
 
 def _repair(app: App, wanted: Repair, stop: Gate) -> None:

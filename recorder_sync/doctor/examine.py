@@ -55,6 +55,8 @@ def examine(
     found = identity.facts(settings.identity, now, this_registry())
     if found is not None:
         yield from identity.judge(found)
+    elif (state := identity.state(settings.identity)) is not None:
+        yield identity.service(settings.identity, state)
     yield from judge.alarms(_channels(settings, environment))
 
 

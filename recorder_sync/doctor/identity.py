@@ -60,6 +60,13 @@ def facts(rules: IdentityRules, now: Callable[[], int], registry: Registry) -> I
     )
 
 
+def state(rules: IdentityRules) -> State | OperatorError | None:
+    """Return what the recorder's service is doing where it is configured for imports alone; None where it is not."""
+    if rules.config is not None or rules.server is None:
+        return None
+    return _tried(lambda: driver(rules).state())
+
+
 def _tried(look: Callable[[], _T]) -> _T | OperatorError:
     try:
         return look()
@@ -67,16 +74,20 @@ def _tried(look: Callable[[], _T]) -> _T | OperatorError:
         return error
 
 
+def service(rules: IdentityRules, found: State | OperatorError) -> Finding:
+    """Return what is to be said of the recorder's service."""
+    about = About("identity", "service")
+    if isinstance(found, OperatorError):
+        return about.error(found)
+    return about.ok(f"the recorder's service {rules.service!r} is {found.value}")
+
+
 def judge(found: IdentityFacts) -> Iterator[Finding]:
     """Yield what is to be said of the recorder's identity."""
     yield _file(found)
     if found.registry is not None:
         yield _registry(found.registry, found.here)
-    about = About("identity", "service")
-    if isinstance(found.service, OperatorError):
-        yield about.error(found.service)
-    else:
-        yield about.ok(f"the recorder's service {found.rules.service!r} is {found.service.value}")
+    yield service(found.rules, found.service)
     if found.rules.primary is not None:
         yield from _primary(found, found.rules.primary)
 

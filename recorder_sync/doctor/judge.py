@@ -85,6 +85,8 @@ def _names(about: About, facts: StorageFacts) -> Iterator[Finding]:
         )
     if not facts.sampled and facts.known:
         yield about.ok(f"{root} is readable; {facts.known:,} recordings are known")
+    elif not facts.sampled and facts.scanned_age is None:
+        yield about.ok(f"{root} is readable")  # what is in it a scan will tell
     elif not facts.sampled:
         yield about.warning(f"{root} holds no recordings yet", "check the path, and that the recorder writes there")
     elif facts.read < facts.sampled * _NAMES_LEAST:

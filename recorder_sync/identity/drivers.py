@@ -37,6 +37,8 @@ _LOOKS = 0.2
 """Seconds between two looks while a service stops or starts."""
 _ANSWERS = 10.0
 """Seconds that a manager may take to answer."""
+_DOES = {"state": "tell its state", "stop": "stop", "start": "start"}
+"""What a service did not do, by the command that failed."""
 
 
 class State(StrEnum):
@@ -266,7 +268,7 @@ class Commands(_Waiting):
         if done.returncode == self._NO_SUCH_SERVICE:
             raise ServiceUnknown(self.name)
         if done.returncode not in self._STATES:
-            raise RecorderServiceStuck(self.name, "tell its state", self._why(done))
+            raise RecorderServiceStuck(self.name, _DOES["state"], self._why(done))
         return self._STATES[done.returncode]
 
     def _ask_to(self, what: str) -> None:
@@ -280,12 +282,20 @@ class Commands(_Waiting):
         with tempfile.TemporaryFile() as output:
             try:
                 done = subprocess.run(  # noqa: S603  the operator's own command from the configuration, without a shell
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=seconds, check=False
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    timeout=seconds,
+                    check=False,
+                    start_new_session=True,  # Ctrl-C is for us: it must not end an `ssh` that stops the recorder
                 )
             except subprocess.TimeoutExpired:
-                raise RecorderServiceStuck(self.name, what, f"{command[0]} took longer than {seconds:g} s") from None
+                why = f"{command[0]} did not end within {seconds:g} s"
+                raise RecorderServiceStuck(self.name, _DOES[what], why) from None
             except OSError as error:
-                raise ServiceManagerMissing(command[0], error) from None
+                why = f"{command[0]} cannot be run: {error.strerror}"
+                raise RecorderServiceStuck(self.name, _DOES[what], why) from None
             output.seek(max(0, output.seek(0, os.SEEK_END) - 1000))
             return _Done(done.returncode, " ".join(output.read().decode(errors="replace").split())[-200:])
 

@@ -81,6 +81,7 @@ class Importer:
         clients: of every peer, which may stand in for the recorder here.
         now: microseconds UTC.
         pause: sleeps for seconds.
+        said: is told what happens now, as long as the recorder is stopped.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Importer:
         clients: Sequence[LinkClient],
         now: Callable[[], int],
         pause: Callable[[float], None] = time.sleep,
+        said: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._app = app
         self._server = server
@@ -98,6 +100,7 @@ class Importer:
         self._clients = clients
         self._now = now
         self._pause = pause
+        self._said = said
         self._rules = app.settings.identity
         self._place = Place(self._rules.folder)
         self._journal = Journal(self._place)
@@ -187,10 +190,10 @@ class Importer:
 
     def _carried(self, entry: Entry, gate: Gate) -> Entry:
         """Take steps 6 to 10."""
-        self._driver.stop()
-        if gate.stopped:
-            raise Interrupted("the import")
+        self._stop()
         check_quiet(self._stores, entry.moves, self._rules.service, self._pause)
+        if gate.stopped:  # for the last time: what follows is short, and ends with a recorder that runs
+            raise Interrupted("the import")
         entry = self._noted(entry, Step.MOVING, aside=indexes(self._stores, entry.moves, entry.began))
         carry_in(self._app.ledger, self._stores, entry.moves, self._now())
         self._set_aside(entry.aside)
@@ -205,7 +208,8 @@ class Importer:
         try:
             self._take_back(entry)
         except (OperatorError, OSError, KeyboardInterrupt) as second:
-            raise ImportHalfDone(f"{error}; and then: {second}", self._service()) from error
+            why = f"{error}; and then: {second}" if str(second) != str(error) else str(error)
+            raise ImportHalfDone(why, self._service()) from error
 
     def _take_back(self, entry: Entry) -> Outcome:
         """Restore what was before an import; the service ends as it is now, or after a crash as it was before that.
@@ -214,7 +218,10 @@ class Importer:
         not record meanwhile is lost.
         """
         cut = entry.step is not Step.DONE
-        runs = self._driver.state() is not State.STOPPED or (cut and entry.was_running)
+        runs_now = self._driver.state() is not State.STOPPED
+        runs = runs_now or (cut and entry.was_running)
+        if entry.touched and runs_now:  # after a crash somebody started it
+            entry = msgspec.structs.replace(entry, reached=Step.STARTING)
         try:
             entry = self._noted(entry, Step.RETURNING, was_running=runs)
             stayed = self._carried_out(entry) if entry.touched else []
@@ -227,7 +234,7 @@ class Importer:
         self._noted(entry, Step.RETURNED)
         here = {one.move for one in stayed}
         return Outcome(
-            moved=tuple(move for move in entry.moves if move not in here),
+            moved=tuple(move for move in entry.moves if move not in here) if entry.touched else (),
             stayed=tuple(stayed),
             service=started.state,
             kept_stopped=started.kept,
@@ -237,7 +244,7 @@ class Importer:
 
     def _carried_out(self, entry: Entry) -> list[Stayed]:
         """Stop the recorder, and take out what was moved in; returns what stays."""
-        self._driver.stop()
+        self._stop()
         check_quiet(self._stores, entry.moves, self._rules.service, self._pause)
         found = indexes(self._stores, entry.moves, entry.began)
         if entry.asked or made_anew(entry.aside, found):
@@ -256,9 +263,16 @@ class Importer:
         against = [f"the recorder here is left stopped: {claim.said}" for claim in found if claim.certain]
         if against:
             return _Started(State.STOPPED, kept=True, notes=against)
+        self._said("starting the service")
         self._driver.start()
+        self._said("it runs")
         doubts = [f"the recorder here was started all the same, although {claim.said}" for claim in found]
         return _Started(State.RUNNING, kept=False, notes=doubts)
+
+    def _stop(self) -> None:
+        self._said("stopping the service")
+        self._driver.stop()
+        self._said("it is stopped: the recorder records nothing")
 
     def _service(self) -> str:
         """Return what the service does, as far as that can be told."""
@@ -273,8 +287,8 @@ class Importer:
         for name in sorted({move.side for move in moves}):
             side = self._stores[name]
             if isinstance(side.layout, Indexing):
-                notes += index_beside(self._app.ledger, side, side.layout)
-        return notes
+                notes.append(index_beside(self._app.ledger, side, side.layout).problem)
+        return [note for note in notes if note]
 
     @contextlib.contextmanager
     def _alone(self, moves: Sequence[Move]) -> Iterator[None]:

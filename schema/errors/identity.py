@@ -83,4 +83,4 @@ class RecorderServiceStuck(OperatorError):
 
     exit_code = 89
     transient = True
-    hint = "look at that service and its log; the recorder's file has the id it had before"
+    hint = "look at that service and its log, and whether the recorder runs; then give the same command again"

@@ -25,4 +25,4 @@ class Interrupted(OperatorError):
 
     exit_code = EXIT_INTERRUPTED
     transient = True
-    hint = "run the same command again: it continues where it stopped"
+    hint = "run the same command again: what was finished by then is not lost"

@@ -267,8 +267,10 @@ def test_a_manager_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest
         Supervisord("x", 1, f"unix:{tmp_path}/nobody").state()
     with pytest.raises(ServiceManagerMissing, match="supervisord"):
         Supervisord("x", 1, "http://127.0.0.1:9").state()
-    with pytest.raises(ServiceManagerMissing, match="no-such-program"):
+    with pytest.raises(RecorderServiceStuck, match="did not tell its state: no-such-program cannot be run: No such"):
         Commands("x", 1, {"state": ["no-such-program"]}).state()
+    with pytest.raises(RecorderServiceStuck, match=r"did not stop: sleep did not end within 0\.1 s"):
+        Commands("x", 0.1, {"state": ["true"], "stop": ["sleep", "9"]}).stop()
     with pytest.raises(RecorderServiceStuck, match=r"did not tell its state: .* status 1: no route"):
         Commands("x", 1, {"state": ["sh", "-c", "echo no route >&2; exit 1"]}).state()
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -276,6 +278,11 @@ def test_a_manager_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest
         Systemd("x", 1).state()
     with pytest.raises(ExtraMissing, match="pywin32"):
         WindowsService("x", 1).state()
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_the_operator_s_command() -> None:
+    alone = "import os, sys; sys.exit(0 if os.getsid(0) == os.getpid() else 3)"
+    assert Commands("x", 9, {"state": [sys.executable, "-c", alone]}).state() is State.RUNNING
 
 
 def test_which_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

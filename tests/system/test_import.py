@@ -109,7 +109,8 @@ def test_shown_agreed_imported_and_taken_back(pair: Pair) -> None:
     again = pair.cli("import", "--yes")
     assert again.returncode == 0 and "Nothing was filled" in again.stdout
     back = pair.cli("import", "--undo", "--yes")
-    assert back.returncode == 0 and "taken out" in back.stdout, back.stderr
+    assert back.returncode == 0 and "To take back (2)" in back.stdout, back.stderr
+    assert "2 recordings were taken out" in back.stdout
     assert pair.own() == own and pair.state() is State.RUNNING
     assert {path: held for path, held in make.tree(pair.side).items() if path != "cache.xml"} == brought
     nothing = pair.cli("import", "--undo", "--yes")
@@ -132,6 +133,24 @@ def test_killed_while_the_recorder_is_stopped(pair: Pair) -> None:
     assert back.returncode == 0, back.stderr
     assert pair.own() == own and pair.state() is State.RUNNING
     assert "cut off" not in pair.cli("status").stdout
+
+
+def test_ctrl_c_while_the_recorder_is_stopped(pair: Pair) -> None:
+    own = pair.own()
+    command = [sys.executable, "-m", "recorder_sync", "import", "--yes"]
+    process = subprocess.Popen(command, cwd=pair.base, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: pair.state() is State.STOPPED, 60, "the import stops the recorder")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130 and "nothing was imported" in said, said
+    assert pair.own() == own and pair.state() is State.RUNNING
+    assert "cut off" not in pair.cli("status").stdout
+    assert pair.cli("import", "--yes").returncode == 0
+    process = subprocess.Popen([*command[:-1], "--undo", "--yes"], cwd=pair.base, stdout=subprocess.DEVNULL)
+    eventually(lambda: pair.state() is State.STOPPED, 60, "undoing stops the recorder")
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0, "it is not left half-way"
+    assert pair.own() == own and pair.state() is State.RUNNING
 
 
 def test_a_service_that_is_not_that_recorder_s(pair: Pair) -> None:

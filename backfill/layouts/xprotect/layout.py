@@ -39,7 +39,7 @@ FOREIGN = "unknown folder: it is no table of this recorder"
 MISPLACED = 'unknown folder: a table among banks; is banks = "several" right?'
 
 _HINT = """\
-What is filled goes beside the bank, never into it; docs/guide/xprotect.md says how it gets in from there.
+What is filled goes beside the bank, and into it by 'recorder-sync import' alone: docs/guide/xprotect-pair.md.
 options: export = "yes" for an export, passwords = "shared" where both banks have the same passwords.
 """
 

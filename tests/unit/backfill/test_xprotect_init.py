@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backfill.detect import detect
-from recorder_sync.cli.init import configuration, shared_names
+from recorder_sync.cli.init import configuration, shared_names, unmatched
 from schema.errors import NothingToDetect
 from schema.settings import parse
 from schema.spans import HOUR, MINUTE
@@ -121,3 +121,16 @@ def test_a_first_word_that_is_another_cameras_there_is_none(tmp_path: Path) -> N
     bank(tmp_path / "b" / BANK, {FRONT: "Front", OTHER: "Yard"})
     found = [detect(str(tmp_path / name / BANK), "Europe/Berlin") for name in ("a", "b")]
     assert shared_names(found) == {YARD: "Gate"}
+
+
+def test_cameras_that_may_be_one_under_two_names_are_said(tmp_path: Path) -> None:
+    """With different ids and different names nobody but a person can tell; with one id the first one's name counts."""
+    bank(tmp_path / "a" / BANK, {FRONT: "Shoe Store", YARD: "Yard & gate"})
+    bank(tmp_path / "b" / BANK, {FRONT: "Schuhe", OTHER: "Hof"})
+    a, b = (detect(str(tmp_path / name / BANK), "Europe/Berlin") for name in "ab")
+    [one], [other] = unmatched([a, b])
+    assert one.startswith("no other server has Yard & gate; ") and other.startswith("no other server has Hof; ")
+    assert unmatched([a, a]) == [[], []] and unmatched([a]) == [[]]
+    bank(tmp_path / "c" / BANK, {FRONT: "Shoe Store"})
+    fewer = detect(str(tmp_path / "c" / BANK), "Europe/Berlin")
+    assert unmatched([a, fewer]) == [[], []], "what only one has may well be a camera that the other never had"

@@ -67,6 +67,16 @@ def test_a_host_that_was_never_paired_is_told_so(tmp_path: Path) -> None:
         assert of(examined(pair), "link") == [("certificate", Verdict.PROBLEM)]
 
 
+@pytest.mark.parametrize(("command", "verdict"), [("true", Verdict.OK), ("false", Verdict.PROBLEM)])
+def test_the_service_that_an_import_stops_is_asked_too(tmp_path: Path, command: str, verdict: Verdict) -> None:
+    with links.linked(tmp_path) as pair:
+        commands = {key: [command] for key in ("state", "stop", "start")}
+        rules = msgspec.structs.replace(pair.a.settings.identity, server="a", manager="command", commands=commands)
+        settings = msgspec.structs.replace(pair.a.settings, identity=rules)
+        assert of(examined(pair, settings), "identity") == [("service", verdict)]
+        assert of(examined(pair), "identity") == [], "no service is configured"
+
+
 def test_a_link_without_encryption_is_a_warning(tmp_path: Path) -> None:
     with links.linked(tmp_path, encrypted=False) as pair:
         pair.b.now = pair.a.now

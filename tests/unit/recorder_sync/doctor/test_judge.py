@@ -105,6 +105,8 @@ def test_where_a_side_store_is_filled_the_recorders_tree_need_not_be_writable() 
 
 def test_names_are_not_held_against_a_layout_whose_segments_are_no_media_files() -> None:
     assert bad(judged(replace(GOOD, sampled=0, read=0))) == []
+    [(_, says)] = bad(judged(replace(GOOD, sampled=0, read=0, known=0, scanned_age=None)))
+    assert "never scanned" in says, "and nothing is said of what nobody looked for yet"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,9 @@ def test_tables_move_in_while_the_service_is_stopped_and_the_recorder_tells_of_t
     brought = {path: content for path, content in make.tree(at.side).items() if path != "cache.xml"}
     outcome = at.importer().run(at.choice(), Gate())
     assert at.service.log == ["stop", "start"]
-    assert (outcome.service, len(outcome.moved), outcome.told) == (State.RUNNING, 2, 2)
+    stopped = "it is stopped: the recorder records nothing"
+    assert at.said == ["stopping the service", stopped, "starting the service", "it runs"]
+    assert (outcome.service, len(outcome.moved), outcome.told, outcome.notes) == (State.RUNNING, 2, 2, ())
     after = make.tree(at.a.bank)
     assert {path: after[path] for path in brought} == brought, "bit for bit what was fetched"
     untouched = {path: content for path, content in bank.items() if path != "cache.xml"}
@@ -90,6 +92,7 @@ def test_taken_back_it_is_as_it_was_and_the_recorder_makes_its_index_anew(at: De
     at.importer().run(at.choice(), Gate())
     outcome = at.importer().undo()
     assert (len(outcome.moved), outcome.stayed, at.service.log) == (2, (), ["stop", "start"] * 2)
+    assert outcome.notes == ()
     assert tables(make.tree(at.a.bank)["cache.xml"]).keys() == names(at)
     now = make.tree(at.a.bank)
     assert {path: now[path] for path in now if path != "cache.xml"} == {
@@ -151,9 +154,9 @@ def test_somebody_who_still_writes_there_is_not_that_stopped_recorder(at: Desk) 
 def test_a_service_that_does_not_obey(at: Desk, verb: str, log: list[str]) -> None:
     bank, side = make.tree(at.a.bank), make.tree(at.side)
     at.service.fails = {verb}
-    with pytest.raises(RecorderServiceStuck if verb == "stop" else ImportHalfDone):
+    with pytest.raises(RecorderServiceStuck if verb == "stop" else ImportHalfDone) as failed:
         at.importer().run(at.choice(), Gate())
-    assert at.service.log == log
+    assert at.service.log == log and str(failed.value).count(f"did not {verb}") == 1, "said once"
     at.service.fails = set()
     if verb == "start":
         with pytest.raises(ImportCutOff):
@@ -199,6 +202,49 @@ def test_ctrl_c_while_the_service_stops(at: Desk, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(Interrupted):
         at.importer().run(at.choice(), gate)
     at.is_as_before(bank, side)
+
+
+def test_killed_before_anything_was_moved_nothing_is_said_to_be_taken_out(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank, side = make.tree(at.a.bank), make.tree(at.side)
+    real = at.service.stop
+
+    def killed() -> None:
+        real()
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(at.service, "stop", killed)
+        patch.setattr(importing.Importer, "_take_back_after", lambda *_: None)  # as who is killed does
+        with pytest.raises(SystemExit):
+            at.importer().run(at.choice(), Gate())
+    assert at.service.state() is State.STOPPED
+    assert at.importer().undo().moved == ()
+    at.is_as_before(bank, side)
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["runs", "stopped again"])
+def test_killed_and_started_by_hand_the_recorder_is_not_left_with_an_index_of_what_is_gone(
+    at: Desk, runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, real = names(at), importing.set_aside
+
+    def killed(*arguments: object) -> None:
+        real(*arguments)  # type: ignore[arg-type]
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "set_aside", killed)
+        patch.setattr(importing.Importer, "_take_back_after", lambda *_: None)
+        with pytest.raises(SystemExit):
+            at.importer().run(at.choice(), Gate())
+    at.service.start()
+    assert len(tables((at.a.bank / "cache.xml").read_bytes())) == len(before) + 2
+    if not runs:
+        at.service.stop()
+    at.importer().undo()
+    assert names(at) == before == set(tables((at.a.bank / "cache.xml").read_bytes()))
 
 
 def test_a_name_that_was_taken_meanwhile_is_not_replaced(at: Desk) -> None:
