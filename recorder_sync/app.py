@@ -28,7 +28,7 @@ from backfill.silence import silent
 from backfill.site import Site, build_site
 from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
-from recorder_sync.importing.journal import cut_off
+from recorder_sync.importing.journal import problems
 from recorder_sync.linking import clients, links, trust_of
 from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
 from schema.ledger import Ledger
@@ -253,7 +253,7 @@ class App:
             if peer.name not in told
         ]
         notes += self.site.problems
-        notes += [f"{said}; {hint}" for said, hint in cut_off(self.settings.identity.folder, self.site.local)]
+        notes += [f"{said}; {hint}" for said, hint in problems(self.settings.identity.folder, self.site.local)]
         return [*notes, *found.read.notes, *silences(self.silent(found)), *self.odd_notes()]
 
     def newest(self, found: Survey) -> dict[str, int]:

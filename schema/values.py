@@ -343,6 +343,7 @@ class AlarmKind(StrEnum):
     CLOCK_OFFSET = "clock-offset"
     IDENTITY_TAKEN = "identity-taken"
     IDENTITY_RETURNED = "identity-returned"
+    IMPORT_CUT_OFF = "import-cut-off"
     TEST = "test"
     """An operator tries the channels; nothing happened."""
 

@@ -84,6 +84,20 @@ def identity_returned(*, server: str, by: str, since: int, at: int, reason: str)
     )
 
 
+def import_cut_off(*, server: str, began: int, at: int) -> Alarm:
+    """An import into the storage of `server` that began at `began` neither ended nor was taken back."""
+    return Alarm(
+        key=key_of(AlarmKind.IMPORT_CUT_OFF, server, began),
+        kind=AlarmKind.IMPORT_CUT_OFF,
+        server=server,
+        at=at,
+        text=f"An import into the storage of {server} that began at {clock(began)} was cut off, and its recorder may"
+        " still be stopped: then nothing is recorded there. 'recorder-sync import --undo' takes it back and starts the"
+        " recorder as it ran before.",
+        facts={"began": iso(began)},
+    )
+
+
 def recorder_silent(*, server: str, since: int, at: int) -> Alarm:
     """No camera of `server` has a recording from after `since`."""
     return Alarm(

@@ -20,6 +20,7 @@ BAD = frozenset(
         AlarmKind.DISK_LOW,
         AlarmKind.CLOCK_OFFSET,
         AlarmKind.IDENTITY_TAKEN,
+        AlarmKind.IMPORT_CUT_OFF,
     }
 )
 """Something is wrong now; the other kinds say that something is well again."""

@@ -18,7 +18,7 @@ from recorder_sync.app import App
 from recorder_sync.doctor import facts, identity, judge
 from recorder_sync.doctor.findings import About, Finding
 from recorder_sync.identity.registry import this_registry
-from recorder_sync.importing.journal import cut_off
+from recorder_sync.importing.journal import problems
 from recorder_sync.linking import clients, trust_of
 from schema.errors import OperatorError, PeerIncompatible, StagingUnusable, StorageAway
 from schema.settings import Settings
@@ -48,7 +48,7 @@ def examine(
     for problem in app.site.problems:
         yield About("storage", "of a peer").problem(problem, "update the older of the two hosts")
     yield judge.service(service_problem)
-    for said, hint in cut_off(settings.identity.folder, app.site.local):
+    for said, hint in problems(settings.identity.folder, app.site.local):
         yield About("import", "cut off").problem(said, hint)
     if settings.peers:
         yield from _link(settings, now)

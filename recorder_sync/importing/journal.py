@@ -108,7 +108,16 @@ def check_ended(entry: Entry | None) -> None:
         raise ImportCutOff(clock(entry.began))
 
 
-def cut_off(folder: str, servers: Iterable[str]) -> list[tuple[str, str]]:
+def cut_off(place: Place, server: str) -> Entry | None:
+    """Return the last step of an import that was cut off; None if there is none, or one is under way now.
+
+    Raises ImportNotesDamaged.
+    """
+    entry = standing(place, server)
+    return None if entry is None or entry.step is Step.DONE or place.busy() else entry
+
+
+def problems(folder: str, servers: Iterable[str]) -> list[tuple[str, str]]:
     """Return for each of `servers` whose latest import was cut off, or cannot be told of, why, and what to do.
 
     `folder`: of identities.
@@ -116,7 +125,7 @@ def cut_off(folder: str, servers: Iterable[str]) -> list[tuple[str, str]]:
     said = []
     for server in servers:
         try:
-            check_ended(standing(Place(folder), server))
+            check_ended(cut_off(Place(folder), server))
         except (ImportCutOff, ImportNotesDamaged) as error:
             said.append((f"{server}: {error}", hint_of(error)))
     return said

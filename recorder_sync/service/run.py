@@ -38,6 +38,7 @@ from recorder_sync.service.clocks import Clocks
 from recorder_sync.service.events import Events
 from recorder_sync.service.filler import Filler
 from recorder_sync.service.identity import Identities
+from recorder_sync.service.imports import Imports
 from recorder_sync.service.linking import LinkThread
 from recorder_sync.service.live import Live
 from recorder_sync.service.monitor import Monitor
@@ -120,6 +121,7 @@ class Service:
                 clocks.run(),
                 Identities(self._here).run(),
                 Standby(self._here, events, self._role).run(),
+                Imports(self._settings.identity.folder, self._app.site.local, events, now).run(),
                 self._primary.run(),
                 self._presence.run(lambda: changed(True)),
                 self._tick(notifier),

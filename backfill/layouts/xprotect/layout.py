@@ -77,7 +77,7 @@ class XProtect:
             blur=0,  # the index has the pictures' own times; whole tables are large, so none is fetched for nothing
             fill="side",
             after="a viewer opened on the bank beside, or 'recorder-sync import' while the recorder's service is"
-            " stopped: see docs/guide/xprotect.md",
+            " stopped: see docs/guide/xprotect-pair.md",
             hint=_HINT,
             local=True,
             watched=False,

@@ -34,6 +34,7 @@ ALL = [
     kinds.clock_offset(server="nvr-b", observer="nvr-a", at=AT, offset=-3 * SECOND, limit=2 * SECOND),
     kinds.identity_taken(server="nvr-b", by="nvr-a", at=AT, reason="the recorder of nvr-b is down"),
     kinds.identity_returned(server="nvr-b", by="nvr-a", since=SINCE, at=AT, reason="the recorder of nvr-b lives"),
+    kinds.import_cut_off(server="nvr-b", began=SINCE, at=AT),
     kinds.test(server="nvr-b", at=AT),
 ]
 

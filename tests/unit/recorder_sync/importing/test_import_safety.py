@@ -20,7 +20,7 @@ from recorder_sync.identity.clone import Cloner
 from recorder_sync.identity.drivers import State
 from recorder_sync.identity.exchange import this_system
 from recorder_sync.identity.registry import NoRegistry
-from recorder_sync.importing.journal import Journal, Step, cut_off, standing
+from recorder_sync.importing.journal import Journal, Step, problems, standing
 from schema.errors import (
     EXIT_DONE,
     EXIT_FOUND,
@@ -361,12 +361,12 @@ def test_a_recorder_that_was_left_stopped_is_in_the_exit_status(known: Desk, mon
 
 def test_a_journal_that_cannot_be_relied_on_is_told_of_with_what_to_do(at: Desk) -> None:
     folder = at.bench.settings.identity.folder
-    assert cut_off(folder, ["a", "b"]) == []
+    assert problems(folder, ["a", "b"]) == []
     at.importer().run(at.choice(), Gate())
-    assert cut_off(folder, ["a", "b"]) == []
+    assert problems(folder, ["a", "b"]) == []
     path = Path(place(at).path("imports.jsonl"))
     path.write_bytes(path.read_bytes().replace(b"began", b"begun", 1))
-    [(said, hint), _] = cut_off(folder, ["a", "b"])
+    [(said, hint), _] = problems(folder, ["a", "b"])
     assert "is damaged" in said and "set it aside" in hint and "--undo" not in hint
 
 
