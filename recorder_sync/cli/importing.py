@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from backfill.gate import Gate
 from backfill.importing.choose import Choice, Left, Move
 from backfill.importing.find import find
-from backfill.report.grid import Grid, Kind
 from recorder_sync.app import App, now, opened
+from recorder_sync.cli import importing_view as view
 from recorder_sync.cli.agreeing import agreed
 from recorder_sync.cli.output import complaints, print_document, results
 from recorder_sync.cli.scanning import scan_with_progress, worst
@@ -24,11 +24,10 @@ from recorder_sync.identity.place import Place
 from recorder_sync.importing.importer import Importer, Outcome
 from recorder_sync.importing.journal import Entry, check_ended, standing
 from recorder_sync.linking import clients, trust_of
-from schema.documents import ImportDocument, ImportedDocument, LeftDocument
 from schema.errors import EXIT_DONE, EXIT_FOUND, ImportNotMade, Interrupted, UsageInvalid
-from schema.moments import clock, human_duration, human_size, iso
+from schema.moments import clock, human_size
 from schema.settings import Settings
-from schema.spans import SECOND, Span, merge, total
+from schema.spans import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ def _import(app: App, server: str, asked: Asked, as_json: bool) -> int:
         _ended(server, "planned" if choice.moves else "nothing", choice, as_json)
         return worst(app, scanned) or (EXIT_FOUND if choice.left else EXIT_DONE)
     steps = [
-        f"read {len(choice.moves):,} recordings of {server} anew, {human_size(_size(choice.moves))}",
+        f"read {len(choice.moves):,} recordings of {server} anew, {human_size(view.size(choice.moves))}",
         f"stop the service {app.settings.identity.service!r}: nothing is recorded here until it is started again",
         f"move them into {', '.join(_roots(app, server, choice.moves))}",
         "set the recorder's own index aside, so that it makes a new one",
@@ -123,7 +122,7 @@ def _undo(app: App, server: str, entry: Entry | None, asked: Asked, as_json: boo
     moves = entry.moves
     if not as_json:
         results().print(f"the import of {clock(entry.began)} into the storage of {server}:", soft_wrap=True)
-        results().print(_moves(moves, "To take back"))
+        results().print(view.moves_grid(moves, "To take back"))
     if asked.dry_run:
         _ended(server, "planned", Choice(moves=list(moves)), as_json)
         return EXIT_DONE
@@ -177,71 +176,19 @@ def _roots(app: App, server: str, moves: Iterable[Move]) -> list[str]:
     return [one.root for one in app.site.storages if one.server == server and one.name in names]
 
 
-def _size(moves: Iterable[Move]) -> int:
-    return sum(move.segment.size for move in moves)
-
-
 def _show_choice(choice: Choice) -> None:
     if choice.moves:
-        results().print(_moves(choice.moves))
+        results().print(view.moves_grid(choice.moves))
     if choice.left:
-        results().print(_left(choice.left))
+        results().print(view.left_grid(choice.left))
     if not choice.moves and not choice.left:
         results().print("Nothing was filled beside the recorder's storage that is not in it already.")
-
-
-def _moves(moves: Sequence[Move], title: str = "To import") -> Grid:
-    grid = Grid(
-        [
-            ("camera", Kind.NAME),
-            ("recordings", Kind.AMOUNT),
-            ("from", Kind.PLAIN),
-            ("to", Kind.PLAIN),
-            ("size", Kind.AMOUNT),
-            ("held twice", Kind.AMOUNT),
-            ("into", Kind.TEXT),
-        ],
-        title=f"{title} ({len(moves):,})",
-    )
-    places: dict[tuple[str, str], list[Move]] = {}
-    for move in moves:
-        folder = move.path.rpartition("/")[0]
-        places.setdefault((move.segment.camera, f"{move.storage}/{folder}" if folder else move.storage), []).append(
-            move
-        )
-    for (camera, into), here in sorted(places.items()):
-        twice = sum(move.twice for move in here)
-        grid.add(
-            camera,
-            f"{len(here):,}",
-            clock(min(move.segment.start for move in here)),
-            clock(max(move.segment.end for move in here)),
-            human_size(_size(here)),
-            human_duration(twice) if twice else "-",
-            into,
-        )
-    return grid
-
-
-def _left(left: Sequence[Left]) -> Grid:
-    grid = Grid(
-        [("recordings", Kind.AMOUNT), ("length", Kind.AMOUNT), ("why", Kind.TEXT)],
-        title=f"Left where they are ({len(left):,})",
-    )
-    reasons: dict[str, list[Left]] = {}
-    for one in left:
-        reasons.setdefault(one.why, []).append(one)
-    for why, here in reasons.items():
-        cameras = {one.segment.camera for one in here}
-        length = sum(total(merge(one.segment.span for one in here if one.segment.camera == name)) for name in cameras)
-        grid.add(f"{len(here):,}", human_duration(length), why)
-    return grid
 
 
 def _ended(server: str, state: str, choice: Choice, as_json: bool) -> None:
     """End without having changed anything."""
     if as_json:
-        print_document(_document(server, state, choice.moves, choice.left))
+        print_document(view.document(server, state, now(), choice.moves, choice.left))
 
 
 def _done(server: str, state: str, outcome: Outcome, as_json: bool) -> None:
@@ -249,68 +196,19 @@ def _done(server: str, state: str, outcome: Outcome, as_json: bool) -> None:
     left = [*outcome.left, *stayed]
     imported = state == "imported"
     if as_json:
-        document = _document(server, state, outcome.moved, left, outcome)
-        print_document(document)
+        print_document(view.document(server, state, now(), outcome.moved, left, outcome))
         return
     console = results()
     if left:
-        console.print(_left(left))
+        console.print(view.left_grid(left))
     what = "imported into" if imported else "taken out of"
     console.print(
         f"{len(outcome.moved):,} recordings were {what} the storage of {server}; its service is {outcome.service}",
         soft_wrap=True,
     )
     if imported and outcome.moved:
-        console.print(_told(outcome), soft_wrap=True)
+        console.print(view.told(outcome), soft_wrap=True)
     for one in outcome.aside:
         console.print(f"its index files as they were: {one.place}", soft_wrap=True)
     for note in outcome.notes:
         console.print(f"note: {note}", soft_wrap=True)
-
-
-def _told(outcome: Outcome) -> str:
-    """Say whether the recorder knows of what was imported."""
-    if outcome.told == len(outcome.moved):
-        return "its own index tells of all of them"
-    known = f"its own index tells of {outcome.told:,} of them by now"
-    return f"{known}; it is said to make it anew when it starts, which can take long: look at them in a viewer later"
-
-
-def _document(
-    server: str, state: str, moves: Iterable[Move], left: Iterable[Left], outcome: Outcome | None = None
-) -> ImportDocument:
-    return ImportDocument(
-        generated=iso(now()),
-        state=state,
-        server=server,
-        service=None if outcome is None else outcome.service.value,
-        moved=[
-            ImportedDocument(
-                camera=move.segment.camera,
-                start=iso(move.segment.start),
-                end=iso(move.segment.end),
-                size=move.segment.size,
-                twice=move.twice / SECOND,
-                origin=move.segment.origin,
-                side=move.side,
-                source=move.segment.path,
-                storage=move.storage,
-                path=move.path,
-                digest=None if move.segment.digest is None else move.segment.digest.hex(),
-            )
-            for move in moves
-        ],
-        left=[
-            LeftDocument(
-                camera=one.segment.camera,
-                start=iso(one.segment.start),
-                end=iso(one.segment.end),
-                path=one.segment.path,
-                why=one.why,
-            )
-            for one in left
-        ],
-        told=outcome.told if outcome is not None and state == "imported" else None,
-        aside=[] if outcome is None else [one.place for one in outcome.aside],
-        notes=[] if outcome is None else list(outcome.notes),
-    )
