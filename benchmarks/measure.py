@@ -104,11 +104,11 @@ def family(pids: Sequence[int]) -> list[int]:
     """Return processes and whatever they started that still runs."""
     found = list(pids)
     for pid in found:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
+        try:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += map(int, task.read_text(encoding="ascii").split())
-            except OSError:
-                continue
+        except OSError:
+            continue  # it ended meanwhile
     return found
 
 
