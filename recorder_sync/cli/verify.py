@@ -1,6 +1,7 @@
 """`recorder-sync verify`: are the recordings still what they were; fetch damaged copies again; export digests."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -185,13 +186,26 @@ def _show(report: VerifyReport, repair: Repair) -> None:
     if not report.damage:
         return
     table = Grid([("storage", Kind.NAME), ("what", Kind.PLAIN), ("path", Kind.TEXT), ("detail", Kind.TEXT)])
-    for one in report.damage[:_ROWS]:
+    damaged = [one for one in report.damage if one.kind != "foreign"]
+    for one in damaged[:_ROWS]:
         what = f"{one.kind}, repaired" if one.copy in repair.repaired else one.kind
         why_not = repair.why_not.get(one.copy)
         detail = f"{one.detail}; not repaired: {why_not}" if why_not else one.detail
         table.add(one.storage.title, what, one.path, _DIGESTS.sub("", detail))
+    for title, path, number_of, why in _foreign(report.damage):
+        table.add(title, "foreign", f"{path} and {number_of - 1:,} more" if number_of > 1 else path, why)
     console.print(table)
-    if len(report.damage) > _ROWS:
-        console.print(f"... and {len(report.damage) - _ROWS:,} more; --json lists all")
+    if len(damaged) > _ROWS:
+        console.print(f"... and {len(damaged) - _ROWS:,} more; --json lists all")
     if any(one.repairable and one.copy not in repair.repaired for one in report.damage):
         console.print("Damaged copies can be fetched again: recorder-sync verify --repair")
+
+
+def _foreign(damage: list[Damage]) -> Iterator[tuple[str, str, int, str]]:
+    """Yield what is no recording by storage and reason: the first path, and how many there are."""
+    groups: dict[tuple[str, str], list[Damage]] = {}
+    for one in damage:
+        if one.kind == "foreign":
+            groups.setdefault((one.storage.title, one.detail), []).append(one)
+    for (title, why), here in groups.items():
+        yield title, here[0].path, len(here), why

@@ -242,6 +242,16 @@ def test_wrong_arguments_are_said(cli: Cli, two: Path, arguments: tuple[str, ...
     assert said in done.stderr
 
 
+def test_verify_tells_foreign_files_by_reason_and_calls_them_no_damage(cli: Cli, two: Path) -> None:
+    for name in ("one.txt", "other.txt", "third.txt"):
+        (two / "a" / "recordings" / name).write_text("not a recording")
+    done = cli("verify", "--server", "a")
+    assert done.returncode == 0 and "No damage found" in done.stdout
+    assert done.stdout.count("foreign") == 1 and "and 2 more" in done.stdout
+    found = decoded(cli("verify", "--server", "a", "--json"), documents.VerifyDocument)
+    assert [one.kind for one in found.damage] == ["foreign"] * 3
+
+
 def test_init_recognises_both_servers_and_what_it_writes_works(cli: Cli, two: Path) -> None:
     (two / "recorder-sync.toml").unlink()
     done = cli("init", "a", "b", "--json")
