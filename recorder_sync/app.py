@@ -28,9 +28,9 @@ from backfill.silence import silent
 from backfill.site import Site, build_site
 from backfill.storage import Storage, unmapped
 from backfill.survey import Question, Survey, plan, survey
-from recorder_sync.importing.journal import problems
+from recorder_sync.importing.journal import emptied_by, problems
 from recorder_sync.linking import clients, links, trust_of
-from schema.errors import OperatorError, StorageAway, UnknownName, UsageInvalid
+from schema.errors import OperatorError, StorageAway, StorageEmptied, UnknownName, UsageInvalid
 from schema.ledger import Ledger
 from schema.moments import clock, human_duration, parse_moment
 from schema.settings import Settings, load
@@ -135,6 +135,9 @@ class App:
                     connection, storage.server, Cause.STORAGE, now(), str(error), storage_id=storage.id
                 )
             return Scanned(storage, None, error)
+        except StorageEmptied as error:
+            moved = None if storage.origin is None else emptied_by(self.settings.identity.folder, storage.server)
+            return Scanned(storage, None, moved or error)
         except OperatorError as error:
             if error.exit_code in range(10, 20):
                 return Scanned(storage, None, error)

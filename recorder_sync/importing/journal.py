@@ -12,7 +12,14 @@ import msgspec
 from backfill.importing.choose import Move
 from recorder_sync.identity.place import Place
 from recorder_sync.lines import Lines
-from schema.errors import ImportCutOff, ImportNotesDamaged, ImportNotWritten, hint_of
+from schema.errors import (
+    IdentityBusy,
+    ImportCutOff,
+    ImportNotesDamaged,
+    ImportNotWritten,
+    OperatorError,
+    hint_of,
+)
 from schema.moments import clock
 
 NAME = "imports.jsonl"
@@ -129,3 +136,18 @@ def problems(folder: str, servers: Iterable[str]) -> list[tuple[str, str]]:
         except (ImportCutOff, ImportNotesDamaged) as error:
             said.append((f"{server}: {error}", hint_of(error)))
     return said
+
+
+def emptied_by(folder: str, server: str) -> OperatorError | None:
+    """Return the import that has moved what lay beside a tree of `server` and did not tell; None if none is known.
+
+    `folder`: of identities.
+    """
+    place = Place(folder)
+    try:
+        entry = standing(place, server)
+    except ImportNotesDamaged:
+        return None
+    if entry is None or entry.step in (Step.BEGAN, Step.DONE):
+        return None
+    return IdentityBusy(place.folder) if place.busy() else ImportCutOff(clock(entry.began))

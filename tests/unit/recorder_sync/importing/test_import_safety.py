@@ -16,6 +16,8 @@ import recorder_sync.importing.importer as importing
 from backfill.gate import Gate
 from backfill.importing.choose import Choice
 from backfill.layouts.xprotect.cache import tables
+from backfill.scanned import ScanOptions
+from recorder_sync.app import App
 from recorder_sync.identity.clone import Cloner
 from recorder_sync.identity.drivers import State
 from recorder_sync.identity.exchange import this_system
@@ -24,6 +26,8 @@ from recorder_sync.importing.journal import Journal, Step, problems, standing
 from schema.errors import (
     EXIT_DONE,
     EXIT_FOUND,
+    IdentityBusy,
+    ImportCutOff,
     ImportHalfDone,
     ImportNotWritten,
     ImportUnsafe,
@@ -382,3 +386,18 @@ def test_only_the_import_that_the_operator_saw_is_taken_back(at: Desk) -> None:
     with pytest.raises(ImportUnsafe, match="another import"):
         at.importer().undo(seen.began)
     assert at.service.log == log and len(at.rows(beside=False)) == 2
+
+
+def test_what_was_moved_and_not_told_yet_is_not_said_to_be_deleted(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        broken(patched, moving, "_record", Cut())
+        patched.setattr(importing.Importer, "_take_back_after", lambda *_: None)
+        with pytest.raises(Cut):
+            at.importer().run(at.choice(), Gate())
+    app = App(at.bench.settings, at.bench.ledger, at.bench.site)
+    options = ScanOptions(full=True)
+    assert [type(one.error) for one in app.scan(options) if one.error is not None] == [ImportCutOff]
+    with place(at).locked():
+        assert [type(one.error) for one in app.scan(options) if one.error is not None] == [IdentityBusy]
+    at.importer().undo()
+    assert [one.error for one in app.scan(options) if one.error is not None] == []
