@@ -216,9 +216,10 @@ class LinkClient:
         try:
             connection.request(method, target, body=body)
             return connection.answer()
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLEOFError):
             if connection.encrypted:
-                # In TLS 1.3 a server looks at the certificate shown after the handshake is over for us, and hangs up.
+                # In TLS 1.3 a server looks at the certificate shown after the handshake is over for us, and hangs up:
+                # its alert may not reach us before that.
                 raise PeerRefused(self.server, "it hung up on the certificate that this host shows") from None
             raise
 

@@ -18,7 +18,7 @@ import pytest
 
 from backfill.link import lane, serve
 from backfill.link.client import LinkClient
-from backfill.link.connection import Answer
+from backfill.link.connection import Answer, Connection
 from backfill.link.trust import Trust, host_name
 from schema.errors import PeerRefused, PeerUnreachable, PeerUntrusted, SourceChanged, SourceUnreadable
 from schema.wire import LANE
@@ -181,6 +181,19 @@ def test_a_host_of_another_pair_gets_nothing_from_the_lane(pair: Pair, tmp_path:
     with pytest.raises(PeerUntrusted):
         client.data(asked(pair))
     assert free(pair)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), ssl.SSLEOFError(8, "EOF occurred")], ids=["reset", "end"])
+@pytest.mark.parametrize("pair", [True], indirect=True, ids=["tls"])
+def test_who_hangs_up_on_the_certificate_shown_refuses_it(
+    pair: Pair, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(_: Connection) -> None:
+        raise error
+
+    monkeypatch.setattr(Connection, "answer", answer)
+    with pytest.raises(PeerRefused, match="hung up on the certificate"):
+        pair.client.data(asked(pair))
 
 
 @pytest.mark.parametrize("pair", [True], indirect=True, ids=["tls"])
