@@ -248,7 +248,7 @@ def test_a_primary_is_stood_in_for_and_gets_its_id_back_before_its_recorder_runs
         # A recorder that is stopped while its host lives: two who know say so, and nobody waits for silence.
         eventually(b.stands_by, 60, "the standby does not see that the primary lives")
         a.supervisorctl("stop", "recorder")
-        eventually(lambda: b.answers() == a.identity, 20, "the standby did not take over from a stopped recorder")
+        eventually(lambda: b.answers() == a.identity, 60, "the standby did not take over from a stopped recorder")
         a.service.terminate()
         a.service.join(20)
         a.start_service()
