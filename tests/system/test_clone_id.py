@@ -28,6 +28,7 @@ from schema.identity import IdentityRules
 from tests import make
 from tests.identities import AFTER, BEFORE, NEW, OWN
 from tests.links import linked, paired
+from tests.ports import free_port
 from tests.supervised import ended, supervisord
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,11 +44,6 @@ class Telling(socketserver.BaseRequestHandler):
 socketserver.TCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[2])), Telling).serve_forever()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Twins:

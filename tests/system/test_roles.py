@@ -23,6 +23,7 @@ from recorder_sync.identity.vault import Vault
 from schema.documents import AlarmsDocument, LiveDocument
 from tests import identities, links
 from tests.fault.children import command, forked
+from tests.ports import free_port
 from tests.supervised import ended, supervisord
 from tests.system.lan import eventually
 
@@ -45,11 +46,6 @@ while os.getppid() == parent:
 """Dies with its supervisor, as with the power."""
 
 XML = b"<?xml version='1.0' encoding='utf-8'?>\r\n<recorderconfig><recorder><id>%s</id></recorder></recorderconfig>\r\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @dataclass
