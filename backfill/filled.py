@@ -44,7 +44,7 @@ class Filled:
     def __init__(self, storage: Storage, log: OriginLog | None, others: Sequence[OriginLog] = ()) -> None:
         self._storage = storage
         self._log = log
-        self._others = others
+        self._logs = [*([] if log is None else [log]), *others]
 
     def settle(self, segment: Segment, before: Segment | None) -> Segment:
         """Return `segment`, just judged, as the filled one it is, or as it is. `before`: the ledger's row of its path.
@@ -77,9 +77,8 @@ class Filled:
         return [] if self._log is None else self._log.about(segment.path, segment.start, segment.size)
 
     def _elsewhere(self, segment: Segment) -> list[Origin]:
-        logs = [*([] if self._log is None else [self._log]), *self._others]
         asked = (segment.path, segment.camera, segment.start, segment.size)
-        return [one for log in logs for one in log.elsewhere(*asked)]
+        return [one for log in self._logs for one in log.elsewhere(*asked)]
 
 
 def moved_record(log: OriginLog, old: Segment, new: Segment, now: int) -> Origin:

@@ -42,9 +42,11 @@ def carry_in(ledger: Ledger, stores: Stores, moves: Sequence[Move], now: int) ->
     Raises SourceGone, SourceChanged, CannotPublish, FileExistsError, PathRefused, OSError and the ledger's errors; what
     was moved by then stays there, and `carry_out` takes it back.
     """
+    logs = {
+        name: OriginLog(stores[name].state_folder()) for move in moves for name in (move.side, move.storage)
+    }  # each reads a day's records once, and the recorder is stopped meanwhile
     for name in sorted({move.storage for move in moves}):
-        origins = [_origin(stores[move.side], move, now) for move in moves if move.storage == name]
-        OriginLog(stores[name].state_folder()).append(origins)
+        logs[name].append([_origin(logs[move.side], move, now) for move in moves if move.storage == name])
     arrived: list[_Arrived] = []
     with _Renaming() as renaming:
         for move in moves:
@@ -216,10 +218,10 @@ def _row(segment: Segment, storage: Storage, path: str) -> Segment:
     return msgspec.structs.replace(segment, storage_id=storage.id, path=path, inode=found.inode, id=0)
 
 
-def _origin(side: Storage, move: Move, now: int) -> Origin:
-    """Return where a segment came from, to be noted under its name in the tree. Raises StorageAway."""
+def _origin(beside: OriginLog, move: Move, now: int) -> Origin:
+    """Return where a segment came from, to be noted under its name in the tree. `beside`: what is noted of it there."""
     segment = move.segment
-    known = OriginLog(side.state_folder()).find(segment.path, segment.start, segment.size, segment.mtime_ns)
+    known = beside.find(segment.path, segment.start, segment.size, segment.mtime_ns)
     return Origin(
         path=move.path,
         server=segment.origin or "",
