@@ -42,7 +42,7 @@ def after_fill(ledger: Ledger, site: Site, server: str, landed: Sequence[Landed]
     return said
 
 
-class Indexed(NamedTuple):
+class IndexBeside(NamedTuple):
     """What became of the indexes of a side store."""
 
     written: tuple[str, ...] = ()
@@ -53,14 +53,14 @@ class Indexed(NamedTuple):
     """Why they are as they were, as a sentence; empty if they are not."""
 
 
-def index_beside(ledger: Ledger, storage: Storage, layout: Indexing) -> Indexed:
+def index_beside(ledger: Ledger, storage: Storage, layout: Indexing) -> IndexBeside:
     """Let a side store's index tell of exactly what lies there, so that something can read it.
 
     From the ledger, and not from what landed now: an interrupted fill is made up for, and what was taken away is told
     of no more.
     """
     if not os.path.isdir(storage.root):
-        return Indexed()
+        return IndexBeside()
     with ledger.reading() as connection:
         filled = ledger.segments.filled(connection, storage.id)
     try:
@@ -68,11 +68,11 @@ def index_beside(ledger: Ledger, storage: Storage, layout: Indexing) -> Indexed:
         written = [path for path, content in files.items() if _replaced(os.path.join(storage.root, path), content)]
     except OSError as error:
         why = f"{storage.title}: its index could not be written: {error.strerror}; the next fill tries again"
-        return Indexed(problem=why)
-    return Indexed(tuple(written), len(filled))
+        return IndexBeside(problem=why)
+    return IndexBeside(tuple(written), len(filled))
 
 
-def _said_of(storage: Storage, indexed: Indexed) -> list[str]:
+def _said_of(storage: Storage, indexed: IndexBeside) -> list[str]:
     if indexed.problem:
         return [indexed.problem]
     tell = "tells" if len(indexed.written) == 1 else "tell"

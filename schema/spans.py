@@ -128,6 +128,14 @@ def total(spans: Iterable[Span]) -> int:
     return sum(end - start for start, end in spans)
 
 
+def total_each(spans: Iterable[tuple[str, Span]]) -> int:
+    """Return the sum of lengths, of each name's spans what they cover together; microseconds."""
+    by_name: dict[str, list[Span]] = {}
+    for name, span in spans:
+        by_name.setdefault(name, []).append(span)
+    return sum(total(merge(those)) for those in by_name.values())
+
+
 def longer_than(spans: Iterable[Span], threshold: int) -> list[Span]:
     """Return the spans longer than `threshold` microseconds."""
     return [span for span in spans if span.end - span.start > threshold]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from backfill.report.grid import Grid, Kind
 from schema.moments import human_duration, human_size
-from schema.spans import SECOND, Span, merge, total
+from schema.spans import SECOND, Span, total_each
 from schema.values import Gap, GapState, Refusal, Refused
 
 _NEAR = 2 * SECOND
@@ -48,8 +48,7 @@ class Reasoned:
     @property
     def length(self) -> int:
         """Microseconds, of each camera once."""
-        cameras = {one.camera for one in self.refused}
-        return sum(total(merge(one.span for one in self.refused if one.camera == camera)) for camera in cameras)
+        return total_each((one.camera, one.span) for one in self.refused)
 
 
 def grouped(found: Iterable[Refused]) -> list[Reasoned]:

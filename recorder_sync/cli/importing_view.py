@@ -10,7 +10,7 @@ from backfill.report.grid import Grid, Kind
 from recorder_sync.importing.importer import Outcome
 from schema.documents import ImportDocument, ImportedDocument, LeftDocument
 from schema.moments import clock, human_duration, human_size, iso
-from schema.spans import SECOND, merge, total
+from schema.spans import SECOND, total_each
 
 
 def size(moves: Iterable[Move]) -> int:
@@ -61,8 +61,7 @@ def left_grid(left: Sequence[Left]) -> Grid:
     for one in left:
         reasons.setdefault(one.why, []).append(one)
     for why, here in reasons.items():
-        cameras = {one.segment.camera for one in here}
-        length = sum(total(merge(one.segment.span for one in here if one.segment.camera == name)) for name in cameras)
+        length = total_each((one.segment.camera, one.segment.span) for one in here)
         grid.add(f"{len(here):,}", human_duration(length), why)
     return grid
 

@@ -7,6 +7,7 @@ import re
 import time
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -165,7 +166,7 @@ def configuration(names: list[str], found: list[Detected]) -> str:
             "",
             "[[servers]]",
             f"name = {quoted(name)}",
-            f"# cameras: {', '.join(one.cameras[:_LISTED])}{' ...' if len(one.cameras) > _LISTED else ''}",
+            f"# cameras: {_listed(one.cameras)}",
             *_cameras(one, shared),
             "",
             "[[servers.storages]]",
@@ -208,12 +209,12 @@ def unmatched(found: list[Detected]) -> list[list[str]]:
     alone = [names.difference(*called[:at], *called[at + 1 :]) for at, names in enumerate(called)]
     if sum(map(bool, alone)) < 2:
         return [[] for _ in found]
-    return [[_alone(sorted(names))] if names else [] for names in alone]
+    said = "no other server has {}; if another calls that camera differently, give it one name on both"
+    return [[said.format(_listed(sorted(names)))] if names else [] for names in alone]
 
 
-def _alone(names: list[str]) -> str:
-    listed = ", ".join(names[:_LISTED]) + (" ..." if len(names) > _LISTED else "")
-    return f"no other server has {listed}; if another calls that camera differently, give it one name on both"
+def _listed(cameras: Sequence[str]) -> str:
+    return ", ".join(cameras[:_LISTED]) + (" ..." if len(cameras) > _LISTED else "")
 
 
 def _cameras(one: Detected, shared: dict[str, str]) -> list[str]:

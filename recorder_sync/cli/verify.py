@@ -181,12 +181,12 @@ def _show(report: VerifyReport, repair: Repair) -> None:
         f"{number(report.read, 'segment')} read, {human_size(report.size)} in"
         f" {human_duration(round(report.seconds * SECOND))}; {report.first_digests:,} got their first digest"
     )
-    if all(one.kind == "foreign" for one in report.damage):
+    damaged = [one for one in report.damage if one.kind != "foreign"]
+    if not damaged:
         console.print(Text("No damage found.", style="green"))
     if not report.damage:
         return
     table = Grid([("storage", Kind.NAME), ("what", Kind.PLAIN), ("path", Kind.TEXT), ("detail", Kind.TEXT)])
-    damaged = [one for one in report.damage if one.kind != "foreign"]
     for one in damaged[:_ROWS]:
         what = f"{one.kind}, repaired" if one.copy in repair.repaired else one.kind
         why_not = repair.why_not.get(one.copy)

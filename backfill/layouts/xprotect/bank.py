@@ -7,10 +7,10 @@ that a recorder leaves 5 GB of what is configured unused is in the vendor's manu
 """
 
 import re
-from typing import NamedTuple
 
 from lxml import etree
 
+from backfill.layouts.capabilities import Limits
 from backfill.layouts.xprotect.cache import CacheBad, document
 from schema.spans import MINUTE
 
@@ -19,25 +19,19 @@ _UNUSED = 5 * 10**9
 _LARGEST = 2**40
 
 
-class BankRules(NamedTuple):
-    """How long and how much a bank keeps."""
+def bank_limits(content: bytes) -> Limits:
+    """Return what a bank's `config.xml` says. Raises CacheBad if it is none.
 
-    keeps: int | None = None
-    """Microseconds, after which the recorder deletes; None if it moves recordings on, or does not say."""
-    most_bytes: int | None = None
-    """Bytes beyond which it deletes, or moves on, its oldest recordings; None if it does not say."""
-
-
-def bank_rules(content: bytes) -> BankRules:
-    """Return what a bank's `config.xml` says. Raises CacheBad if it is none."""
+    One that moves its recordings on deletes none by their age, and of those beyond its size the oldest are moved on.
+    """
     root = document(content)
     if root.tag != "bank":
         raise CacheBad("it is no bank's configuration")
     minutes, megabytes = _number(root, "max_minutes"), _number(root, "max_size_in_mb")
     moves_on = bool((root.findtext("archive/link/destination_bank") or "").strip())
-    return BankRules(
+    return Limits(
         keeps=minutes * MINUTE if minutes and not moves_on else None,
-        most_bytes=max(0, megabytes * _MB - _UNUSED) if megabytes else None,
+        most=max(0, megabytes * _MB - _UNUSED) if megabytes else None,
     )
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 
 from backfill.layouts.capabilities import Limits
-from backfill.layouts.xprotect.bank import BankRules, bank_rules
+from backfill.layouts.xprotect.bank import bank_limits
 from backfill.layouts.xprotect.cache import MOST_BYTES, CacheBad, tables
 from backfill.layouts.xprotect.names import CACHES, What, what
 from backfill.sharing import TooLarge, read_whole
@@ -49,10 +49,9 @@ def index_paths(root: str, bank: str) -> list[str]:
 def limits(root: str, bank: str) -> Limits:
     """Return what a bank's recorder keeps there; no limit where nothing can be read. Raises OSError."""
     try:
-        rules = bank_rules(read_whole(os.path.join(root, bank, "config.xml"), _CONFIG_BYTES).content)
+        return bank_limits(read_whole(os.path.join(root, bank, "config.xml"), _CONFIG_BYTES).content)
     except (FileNotFoundError, CacheBad, TooLarge):
-        rules = BankRules()
-    return Limits(keeps=rules.keeps, most=rules.most_bytes)
+        return Limits()
 
 
 def told_of(root: str, bank: str, names: Collection[str]) -> set[str]:

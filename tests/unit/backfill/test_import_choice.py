@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backfill.importing.choose import NOWHERE, Choice, Folder, Tree, choose
 from backfill.layouts import build
 from backfill.layouts.capabilities import Importing, Limits
-from backfill.layouts.xprotect.bank import BankRules, bank_rules
+from backfill.layouts.xprotect.bank import bank_limits
 from backfill.layouts.xprotect.cache import CacheBad
 from backfill.storage import Storage
 from schema.settings import StorageSettings
@@ -154,22 +154,22 @@ XML = '<?xml version="1.0" encoding="UTF-8"?><bank id="X" version="1.2">{}</bank
 @pytest.mark.parametrize(
     ("inside", "rules"),
     [
-        ("", BankRules(None, None)),
+        ("", Limits(keeps=None, most=None)),
         (
             "<max_size_in_mb>500000</max_size_in_mb><max_minutes>43200</max_minutes>",
-            BankRules(30 * DAY, 495 * GB),
+            Limits(keeps=30 * DAY, most=495 * GB),
         ),
         (
             "<max_minutes>60</max_minutes><archive><link><destination_bank>E:\\Archive</destination_bank></link></archive>",
-            BankRules(None, None),
+            Limits(keeps=None, most=None),
         ),
-        ("<max_size_in_mb>-3</max_size_in_mb><max_minutes>many</max_minutes>", BankRules(None, None)),
-        ("<max_size_in_mb>1000</max_size_in_mb><max_minutes>0</max_minutes>", BankRules(None, 0)),
-        (f"<max_minutes>{'9' * 40}</max_minutes>", BankRules(None, None)),
+        ("<max_size_in_mb>-3</max_size_in_mb><max_minutes>many</max_minutes>", Limits(keeps=None, most=None)),
+        ("<max_size_in_mb>1000</max_size_in_mb><max_minutes>0</max_minutes>", Limits(keeps=None, most=0)),
+        (f"<max_minutes>{'9' * 40}</max_minutes>", Limits(keeps=None, most=None)),
     ],
 )
-def test_what_a_bank_says_that_it_keeps(inside: str, rules: BankRules) -> None:
-    assert bank_rules(XML.format(inside).encode()) == rules
+def test_what_a_bank_says_that_it_keeps(inside: str, rules: Limits) -> None:
+    assert bank_limits(XML.format(inside).encode()) == rules
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_a_bank_says_that_it_keeps(inside: str, rules: BankRules) -> None:
 )
 def test_what_is_no_bank_s_configuration_says_nothing(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(CacheBad):
-        bank_rules(content)
+        bank_limits(content)
     layout = build(StorageSettings(name="main", root=str(tmp_path), layout="xprotect"), "a")
     assert isinstance(layout, Importing)
     (tmp_path / "config.xml").write_bytes(content)
