@@ -29,6 +29,16 @@ from tests import make
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
+def rot(path: Path) -> bytes:
+    """Flip a bit in the middle as a disk would; returns what was there."""
+    good, when = path.read_bytes(), path.stat().st_mtime_ns
+    with open(path, "r+b") as file:
+        file.seek(len(good) // 2)
+        file.write(bytes([good[len(good) // 2] ^ 1]))
+    os.utime(path, ns=(when, when))
+    return good
+
+
 class FaultyPeer:
     """A coat around a peer whose reads follow a script, one letter each; once it is used up, every read is good.
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from backfill.after import after_fill
 from backfill.importing.choose import Choice
 from backfill.importing.find import find
@@ -131,6 +133,22 @@ def desk(base: Path, **more: object) -> Iterator[Desk]:
     """Give a recorder whose missing tables were filled beside its bank. Its spare is that of a real one."""
     with make.bench(base, CONFIG) as bench:
         yield laid(bench, **more)
+
+
+@contextmanager
+def desk_of_banks(base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Give one whose recorder has several banks, and has moved its first tables to an archive among them."""
+    more = 'options = { banks = "several" }\n'
+    config = make.config_text("a", "b", layout="xprotect", more=more) + '[identity]\nserver = "a"\n'
+    with make.bench(base, config) as bench:
+        root = bench.root("a")
+        monkeypatch.setattr(bench, "root", lambda server: base / server / "recordings" / f"bank-{server}")
+        at = laid(bench)
+        archive = Recorder(root / "archive", tag="ARCHIVE")
+        for table in list(at.a.closed[:2]):
+            at.a.archive(table.name, archive)
+        bench.scan()
+        yield at
 
 
 def laid(bench: Bench, **more: object) -> Desk:

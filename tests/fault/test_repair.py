@@ -34,7 +34,7 @@ from tests.fault.checks import (
     with_hole,
 )
 from tests.fault.test_fill_disk import immutable
-from tests.faults import as_root, record_table, table_path, with_tables
+from tests.faults import as_root, record_table, rot, table_path, with_tables
 
 Benches = Callable[[str], AbstractContextManager[make.Bench]]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -54,16 +54,6 @@ def filled(benches: Benches) -> Iterator[make.Bench]:
         rotten = "has another content"  # what could not be repaired stays
         found = [one for one in false_claims(bench.ledger, bench.site.storages[0]) if not one.endswith(rotten)]
         assert found == []
-
-
-def rot(path: Path) -> bytes:
-    """Flip a bit in the middle as a disk would; returns what was there."""
-    good, when = path.read_bytes(), path.stat().st_mtime_ns
-    with open(path, "r+b") as file:
-        file.seek(len(good) // 2)
-        file.write(bytes([good[len(good) // 2] ^ 1]))
-    os.utime(path, ns=(when, when))
-    return good
 
 
 def damage(bench: make.Bench) -> list[Damage]:

@@ -40,7 +40,7 @@ from schema.errors import (
 from schema.wire import IdentityMessage
 from tests import imports, make
 from tests.identities import NEW, OWN, WANTED, allowed
-from tests.imports import Desk, Peer, laid, place, steps
+from tests.imports import Desk, Peer, desk_of_banks, laid, place, steps
 from tests.xprotect import FRONT, MEDIA, Recorder
 
 
@@ -307,16 +307,7 @@ def test_a_recorder_that_ran_with_the_tables_before_they_were_taken_back_makes_i
 def test_one_that_writes_in_another_bank_of_the_storage_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = 'options = { banks = "several" }\n'
-    config = make.config_text("a", "b", layout="xprotect", more=more) + '[identity]\nserver = "a"\n'
-    with make.bench(tmp_path, config) as bench:
-        root = bench.root("a")
-        monkeypatch.setattr(bench, "root", lambda server: tmp_path / server / "recordings" / f"bank-{server}")
-        at = laid(bench)
-        archive = Recorder(root / "archive", tag="ARCHIVE")
-        for table in list(at.a.closed[:2]):
-            at.a.archive(table.name, archive)
-        bench.scan()
+    with desk_of_banks(tmp_path, monkeypatch) as at:
         found = at.choice()
         only = Choice(moves=[one for one in found.moves if one.path.startswith("archive/")])
         assert only.moves

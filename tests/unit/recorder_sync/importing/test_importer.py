@@ -1,6 +1,5 @@
 """Importing into a stopped recorder's bank and taking it back: in which order, and what is left when a step fails."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +32,10 @@ from schema.errors import (
 from schema.identity import IdentityRules
 from schema.wire import IdentityMessage
 from tests import make
+from tests.faults import rot
 from tests.identities import NEW, OWN
-from tests.imports import Desk, Peer, laid, place, steps
-from tests.xprotect import FRONT, MEDIA, Recorder
+from tests.imports import Desk, Peer, desk_of_banks, place, steps
+from tests.xprotect import FRONT, MEDIA
 
 
 def names(at: Desk) -> set[str]:
@@ -127,11 +127,7 @@ def test_a_recorder_that_is_stopped_stays_so(at: Desk) -> None:
 def test_what_is_no_longer_what_was_fetched_stays_where_it_is(at: Desk) -> None:
     [first, _] = at.choice().moves
     block = at.side / first.segment.path / MEDIA / "block0.blk"
-    info = block.stat()
-    content = bytearray(block.read_bytes())
-    content[7] ^= 1
-    block.write_bytes(content)
-    os.utime(block, ns=(info.st_atime_ns, info.st_mtime_ns))
+    rot(block)
     outcome = at.importer().run(at.choice(), Gate())
     assert len(outcome.moved) == 1
     assert [one.segment.path for one in outcome.left] == [first.segment.path]
@@ -329,11 +325,7 @@ def test_repair_does_not_touch_what_lies_in_a_bank(at: Desk) -> None:
     at.importer().run(at.choice(), Gate())
     row = at.rows(beside=False)[0]
     block = at.a.bank / row.path / MEDIA / "block0.blk"
-    info = block.stat()
-    content = bytearray(block.read_bytes())
-    content[3] ^= 1
-    block.write_bytes(content)
-    os.utime(block, ns=(info.st_atime_ns, info.st_mtime_ns))
+    rot(block)
     found = verify(at.bench.ledger, list(at.bench.site.storages), chunk_size=65536, gate=Gate()).damage
     plans = Repair(at.bench.ledger, at.bench.site, found).plans()
     assert not plans["a"].tasks and "imported" in plans["a"].refused[0].sentence
@@ -341,16 +333,7 @@ def test_repair_does_not_touch_what_lies_in_a_bank(at: Desk) -> None:
 
 def test_several_banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Into the bank in which the recorder has its own tables of about that time, under that bank's tag."""
-    more = 'options = { banks = "several" }\n'
-    config = make.config_text("a", "b", layout="xprotect", more=more) + '[identity]\nserver = "a"\n'
-    with make.bench(tmp_path, config) as bench:
-        root = bench.root("a")
-        monkeypatch.setattr(bench, "root", lambda server: tmp_path / server / "recordings" / f"bank-{server}")
-        at = laid(bench)
-        archive = Recorder(root / "archive", tag="ARCHIVE")
-        for table in list(at.a.closed[:2]):
-            at.a.archive(table.name, archive)
-        bench.scan()
+    with desk_of_banks(tmp_path, monkeypatch) as at:
         into = {move.path for move in at.choice().moves}
         assert {path.split("/")[0] for path in into} == {"archive", "bank-a"}
         assert all(("_ARCHIVE_" in path) is path.startswith("archive/") for path in into)
