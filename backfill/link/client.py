@@ -219,7 +219,7 @@ class LinkClient:
         except (ConnectionError, ssl.SSLEOFError):
             if connection.encrypted:
                 # In TLS 1.3 a server looks at the certificate shown after the handshake is over for us, and hangs up:
-                # its alert may not reach us before that.
+                # to whoever writes then that is a reset, or to TLS an end.
                 raise PeerRefused(self.server, "it hung up on the certificate that this host shows") from None
             raise
 

@@ -43,14 +43,21 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield made
 
 
-def record(station: Station, numbers: list[int], *, sizes: tuple[int, ...], last: int) -> dict[int, str]:
-    """Write recordings as Frigate would have, one after the other, of which number `last` ended half an hour ago.
+def begun(last: int) -> int:
+    """Return when the first of recordings began of which number `last` ended half an hour ago, seconds.
+
+    Asked once for both hosts: a clock that goes on to the next ten seconds in between would move one against the other.
+    """
+    return int(time.time() // 10 * 10 - 1800 - LENGTH * (last + 1))
+
+
+def record(station: Station, numbers: list[int], *, sizes: tuple[int, ...], begin: int) -> dict[int, str]:
+    """Write recordings as Frigate would have, one after the other, the first of which began at `begin`.
 
     Those of nvr-b begin five seconds later, so that they are told from those of nvr-a. Returns the paths by number.
     """
     paths: dict[int, str] = {}
     late, seed = (5, 2) if station.name == "nvr-b" else (0, 1)
-    begin = int(time.time() // 10 * 10 - 1800 - LENGTH * (last + 1))
     for number in numbers:
         start = begin + late + number * LENGTH
         content = make.mp4(LENGTH, sizes[number % len(sizes)], seed * 1_000_003 + start)
@@ -61,8 +68,9 @@ def record(station: Station, numbers: list[int], *, sizes: tuple[int, ...], last
 
 def with_hole(stage: Stage, segments: int, *sizes: int) -> None:
     """Let nvr-b have so many recordings that nvr-a lacks, of these sizes in turn."""
-    record(stage.b, list(range(segments + 2)), sizes=sizes, last=segments + 1)
-    record(stage.a, [0, segments + 1], sizes=(3000,), last=segments + 1)
+    begin = begun(segments + 1)
+    record(stage.b, list(range(segments + 2)), sizes=sizes, begin=begin)
+    record(stage.a, [0, segments + 1], sizes=(3000,), begin=begin)
 
 
 def missing(stage: Stage) -> list[str]:
@@ -114,8 +122,9 @@ def test_a_link_that_is_cut_again_and_again_sends_no_more_than_a_chunk_of_each_s
 def test_over_a_slow_link_both_fill_from_each_other_at_once_and_each_byte_passes_once(stage: Stage) -> None:
     """Both are behind, each lacks what the other has, and the line is so slow that a question waits for recordings."""
     sizes, last = (400_000, 50_000), 12
-    a = record(stage.a, [0, *range(6, last + 1)], sizes=sizes, last=last)
-    b = record(stage.b, [*range(7), last], sizes=sizes, last=last)
+    begin = begun(last)
+    a = record(stage.a, [0, *range(6, last + 1)], sizes=sizes, begin=begin)
+    b = record(stage.b, [*range(7), last], sizes=sizes, begin=begin)
     before = [digests(station.root) for station in stage.both]
     # Whole recordings, and none that brings nothing: number 6 lies within what the other has.
     of_b = {b[number]: before[1][b[number]] for number in [*range(6), last]}
